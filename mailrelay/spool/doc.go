@@ -1,0 +1,24 @@
+// Package spool keeps mail on disk between the caller and the provider: what
+// waits for a caller (mailboxes) and what a caller handed in (the queue).
+//
+//	Deliver --> tmp/x --fsync, rename--> mail/<user>/<UID>   --> Maildrop (POP3)
+//	                                          |  Delete
+//	                                          v
+//	                                     mail/<user>/journal --> Deletions, Known --> upstream
+//
+//	Accept  --> tmp/x --fsync, rename--> queue/<ID>.mail  --> Queue, OpenQueued --> upstream
+//	                        Update  -->  queue/<ID>.state       Remove
+//
+// A message is one file: a line of JSON about it, then its octets as they came
+// over the wire. It is written and synced under tmp/ and then renamed, so the
+// rename is the one instant at which the message and all that is known about
+// it begin to exist; there is no second file that could disagree. The journal
+// is replaced as a whole in the same manner, so a deletion of many messages
+// happens at one instant too: the rename decides it, and unlinking the files is
+// mere housekeeping that Open finishes if the power went away.
+//
+// When a call returns nil, what it did survives a kill and a power cut.
+//
+// All files are created and opened in one place (disk.go), which is where
+// encryption at rest belongs.
+package spool
