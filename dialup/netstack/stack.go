@@ -48,6 +48,9 @@ type Stack struct {
 	link *channel.Endpoint
 	wake chan struct{}
 	deny refusals
+
+	life context.Context // ends with Close
+	end  context.CancelFunc
 }
 
 // New returns a running stack that owns cfg.Local and can reach cfg.Peer.
@@ -67,7 +70,9 @@ func New(cfg Config) (*Stack, error) {
 			TransportProtocols: []stack.TransportProtocolFactory{tcp.NewProtocol, udp.NewProtocol, icmp.NewProtocol4},
 		}),
 	}
+	s.life, s.end = context.WithCancel(context.Background())
 	if err := s.configure(); err != nil {
+		s.end()
 		s.ip.Destroy()
 		return nil, err
 	}
@@ -166,6 +171,10 @@ func (s *Stack) Dial(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
 		return nil, fmt.Errorf("netstack: %v is not at the other end of this call (%v is)", to.Addr(), s.cfg.Peer)
 	}
 	remote := tcpip.FullAddress{NIC: nicID, Addr: tcpip.AddrFrom4(to.Addr().As4()), Port: to.Port()}
+	// A SYN that was sent into a closed stack would be repeated for two minutes.
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(s.life, cancel)()
 	c, err := gonet.DialContextTCP(ctx, s.ip, remote, ipv4.ProtocolNumber)
 	if err != nil {
 		return nil, fmt.Errorf("netstack: connect to %v: %w", to, err)
@@ -185,6 +194,7 @@ func (s *Stack) Retransmits() uint64 {
 // Close aborts every connection and listener and returns when the stack's
 // goroutines have ended.
 func (s *Stack) Close() {
+	s.end()
 	s.ip.Close()
 	s.link.Close()
 	s.ip.Wait()
