@@ -1,0 +1,183 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// minPoll is the shortest time between two visits to a provider.
+const minPoll = time.Second
+
+// check finds what is wrong between the values, one fault a line.
+func (c *Config) check() error {
+	f := faults{}
+	if !filepath.IsAbs(c.StateDir) {
+		f.add("state_dir: %q is not an absolute path", c.StateDir)
+	}
+	if c.Hostname == "" || strings.ContainsAny(c.Hostname, " \t\r\n/") {
+		f.add("hostname: %q is not a host name", c.Hostname)
+	}
+	c.checkLines(&f)
+	c.checkPPP(&f)
+	c.checkUsers(&f)
+	c.checkUpstreams(&f)
+	if c.Web.Listen != "" {
+		if _, _, err := net.SplitHostPort(c.Web.Listen); err != nil {
+			f.add("[web] listen: %q is not host:port", c.Web.Listen)
+		}
+	}
+	return errors.Join(f...)
+}
+
+type faults []error
+
+func (f *faults) add(format string, args ...any) {
+	*f = append(*f, fmt.Errorf(format, args...))
+}
+
+func (c *Config) checkLines(f *faults) {
+	names, ports := map[string]bool{}, map[string]bool{}
+	for i, l := range c.Lines {
+		entry := fmt.Sprintf("[[line]] %q", l.Name)
+		if l.Name == "" {
+			f.add("the %s [[line]] has no name", ordinal(i))
+		}
+		if names[l.Name] {
+			f.add("%s: the name is used twice", entry)
+		}
+		if p := l.Port.String(); p == "" {
+			f.add("%s has no port; set port to its device or to tcp://host:port", entry)
+		} else if ports[p] {
+			f.add("%s: %s belongs to another line already", entry, p)
+		}
+		names[l.Name], ports[l.Port.String()] = true, true
+		if l.Baud < 300 || l.Baud > 4_000_000 {
+			f.add("%s: baud %d is out of range", entry, l.Baud)
+		}
+		if l.Rings < 1 || l.Rings > 20 {
+			f.add("%s: rings %d is out of range; 1 to 20", entry, l.Rings)
+		}
+		for _, cmd := range l.Init {
+			if len(cmd) < 2 || !strings.EqualFold(cmd[:2], "AT") || strings.ContainsFunc(cmd, func(r rune) bool { return r < ' ' || r > '~' }) {
+				f.add("%s: init: %q is not an AT command", entry, cmd)
+			}
+		}
+	}
+	if len(c.Lines) == 0 {
+		f.add("there is no [[line]]; Postern answers nothing")
+	}
+}
+
+func (c *Config) checkPPP(f *faults) {
+	if len(c.PPP.Auth) == 0 {
+		f.add("[ppp] auth is empty; nobody could log in")
+	}
+	if len(c.PPP.MPPE) == 0 && c.PPP.Encryption != EncryptionOff {
+		f.add("[ppp] mppe is empty; set encryption to \"off\" if no encryption is wanted")
+	}
+	if c.PPP.Encryption == EncryptionRequire && !c.microsoftAllowed() {
+		f.add("[ppp] encryption = \"require\" needs mschapv2 or mschap in auth: only these make keys")
+	}
+	if !c.PPP.LocalIP.Is4() {
+		f.add("[ppp] local_ip: %v is not an IPv4 address", c.PPP.LocalIP)
+	}
+	room := 1<<(32-c.PPP.Pool.Bits()) - 2
+	if c.PPP.Pool.Contains(c.PPP.LocalIP) {
+		room--
+	}
+	if room < len(c.Lines) {
+		f.add("[ppp] pool: %v has room for %d callers and there are %d lines", c.PPP.Pool, room, len(c.Lines))
+	}
+}
+
+func (c *Config) microsoftAllowed() bool {
+	return slices.Contains(c.PPP.Auth, MSCHAPv2) || slices.Contains(c.PPP.Auth, MSCHAP)
+}
+
+func (c *Config) checkUsers(f *faults) {
+	names, addresses := map[string]bool{}, map[string]string{}
+	for i, u := range c.Users {
+		entry := fmt.Sprintf("[[user]] %q", u.Name)
+		if u.Name == "" {
+			f.add("the %s [[user]] has no name", ordinal(i))
+		}
+		if strings.ContainsAny(u.Name, "\\/\x00\r\n \t") {
+			f.add("%s: a name has no spaces, slashes or backslashes", entry)
+		}
+		// Windows callers type their names in any case.
+		if key := strings.ToLower(u.Name); names[key] {
+			f.add("%s: the name is used twice", entry)
+		} else {
+			names[key] = true
+		}
+		if u.DialPassword.Empty() {
+			f.add("%s has no dial_password", entry)
+		}
+		if len(u.Addresses) == 0 {
+			f.add("%s has no addresses; the first one is the sender of the user's mail", entry)
+		}
+		for _, a := range u.Addresses {
+			local, domain, ok := strings.Cut(a, "@")
+			if !ok || local == "" || domain == "" || strings.ContainsAny(a, "<> \t\r\n") {
+				f.add("%s: %q is not a mail address", entry, a)
+			}
+			if other, taken := addresses[strings.ToLower(a)]; taken {
+				f.add("%s: %s belongs to %q already", entry, a, other)
+			}
+			addresses[strings.ToLower(a)] = u.Name
+		}
+		if _, ok := c.UpstreamOf(u); !ok {
+			f.add("%s: upstream %q is not defined by any [[upstream]]", entry, u.Upstream)
+		}
+		if u.Encryption != nil && *u.Encryption == EncryptionRequire && !c.microsoftAllowed() {
+			f.add("%s: encryption = \"require\" needs mschapv2 or mschap in [ppp] auth", entry)
+		}
+	}
+	if len(c.Users) == 0 {
+		f.add("there is no [[user]]; nobody could log in")
+	}
+}
+
+func (c *Config) checkUpstreams(f *faults) {
+	names := map[string]bool{}
+	for i, up := range c.Upstreams {
+		entry := fmt.Sprintf("[[upstream]] %q", up.Name)
+		if up.Name == "" {
+			f.add("the %s [[upstream]] has no name", ordinal(i))
+		}
+		if names[up.Name] {
+			f.add("%s: the name is used twice", entry)
+		}
+		names[up.Name] = true
+		for _, must := range [...]struct{ key, value string }{{"fetch", up.Fetch}, {"submit", up.Submit}, {"username", up.Username}} {
+			if must.value == "" {
+				f.add("%s has no %s", entry, must.key)
+			}
+		}
+		if up.Password.Empty() {
+			f.add("%s has no password", entry)
+		}
+		if up.Poll < Duration(minPoll) {
+			f.add("%s: poll is shorter than %v; providers lock out whoever asks that often", entry, minPoll)
+		}
+		if up.CAFile != "" {
+			if _, err := os.Stat(up.CAFile); err != nil {
+				f.add("%s: ca_file: %v", entry, err)
+			}
+		}
+	}
+}
+
+func ordinal(i int) string {
+	words := [...]string{"first", "second", "third", "fourth", "fifth"}
+	if i < len(words) {
+		return words[i]
+	}
+	return fmt.Sprintf("%dth", i+1)
+}

@@ -1,0 +1,166 @@
+package config
+
+import (
+	"net/netip"
+	"strings"
+	"time"
+)
+
+// Config is a whole, checked configuration with its defaults filled in.
+type Config struct {
+	// StateDir holds the spool and everything else that must survive a restart.
+	StateDir string `toml:"state_dir"`
+	// Hostname is what callers may call the box; DNS answers for it, and the
+	// mail servers greet with it.
+	Hostname string `toml:"hostname"`
+	// Aliases are further names that DNS answers for, such as the old mail
+	// server's that is still set in the caller's mail program. "*" is every name.
+	Aliases []string `toml:"aliases"`
+
+	Lines     []Line     `toml:"line"`
+	PPP       PPP        `toml:"ppp"`
+	Mail      Mail       `toml:"mail"`
+	Users     []User     `toml:"user"`
+	Upstreams []Upstream `toml:"upstream"`
+	Web       Web        `toml:"web"`
+}
+
+// Line is one telephone line and its modem.
+type Line struct {
+	Name string `toml:"name"`
+	Port Port   `toml:"port"`
+	Baud int    `toml:"baud"` // bit/s between box and modem
+	// Init are the commands that prepare the modem, in order.
+	Init []string `toml:"init"`
+	// Rings is how many RINGs are awaited before ATA. Caller ID comes between
+	// the first and the second.
+	Rings int `toml:"rings"`
+}
+
+// PPP is what the box asks of every caller's PPP.
+type PPP struct {
+	Auth       AuthMethods `toml:"auth"`       // allowed, strongest first
+	Encryption Encryption  `toml:"encryption"` // of the phone line
+	MPPE       []MPPE      `toml:"mppe"`       // allowed key lengths
+	LocalIP    netip.Addr  `toml:"local_ip"`
+	Pool       Prefix      `toml:"pool"`
+	// IdleLimit ends a call on which no IP packet moved; SessionLimit ends any
+	// call. 0 is no limit.
+	IdleLimit    Duration `toml:"idle_limit"`
+	SessionLimit Duration `toml:"session_limit"`
+}
+
+// Mail limits the spool.
+type Mail struct {
+	MaxMessage Size `toml:"max_message"` // octets of one message
+}
+
+// User is one person or device that may call.
+type User struct {
+	Name             string      `toml:"name"`
+	DialPassword     Secret      `toml:"dial_password"`
+	DialPasswordFile string      `toml:"dial_password_file"`
+	MailPassword     Secret      `toml:"mail_password"` // default: the dial password
+	MailPasswordFile string      `toml:"mail_password_file"`
+	Addresses        []string    `toml:"addresses"`
+	Upstream         string      `toml:"upstream"`
+	Encryption       *Encryption `toml:"encryption"` // nil: as in [ppp]
+}
+
+// Upstream is a mail provider.
+type Upstream struct {
+	Name         string   `toml:"name"`
+	Fetch        string   `toml:"fetch"`  // URL, pop3s:// or pop3+starttls://
+	Submit       string   `toml:"submit"` // URL, smtps:// or smtp+starttls://
+	Username     string   `toml:"username"`
+	Password     Secret   `toml:"password"`
+	PasswordFile string   `toml:"password_file"`
+	CAFile       string   `toml:"ca_file"` // PEM; empty: the system's roots
+	Poll         Duration `toml:"poll"`
+}
+
+// UsernameFor is the log-in name of a user at the provider: "{user}" stands
+// for the user's name and "{address}" for the first address.
+func (u Upstream) UsernameFor(user User) string {
+	address := user.Name
+	if len(user.Addresses) > 0 {
+		address = user.Addresses[0]
+	}
+	return strings.NewReplacer("{user}", user.Name, "{address}", address).Replace(u.Username)
+}
+
+// Web is the status page.
+type Web struct {
+	Listen string `toml:"listen"` // host:port; empty: no page
+}
+
+// User returns the user of that name.
+func (c *Config) User(name string) (User, bool) {
+	for _, u := range c.Users {
+		if u.Name == name {
+			return u, true
+		}
+	}
+	return User{}, false
+}
+
+// UpstreamOf returns the provider that serves a user.
+func (c *Config) UpstreamOf(u User) (Upstream, bool) {
+	for _, up := range c.Upstreams {
+		if up.Name == u.Upstream {
+			return up, true
+		}
+	}
+	return Upstream{}, false
+}
+
+// EncryptionFor is the policy that holds for a user's calls.
+func (c *Config) EncryptionFor(u User) Encryption {
+	if u.Encryption != nil {
+		return *u.Encryption
+	}
+	return c.PPP.Encryption
+}
+
+// defaults is what a key means when it is not set.
+func defaults() Config {
+	return Config{
+		StateDir: "/var/lib/postern",
+		Hostname: "mail.postern.lan",
+		PPP: PPP{
+			Auth:       AuthMethods{MSCHAPv2, MSCHAP, CHAP, PAP},
+			Encryption: EncryptionPrefer,
+			MPPE:       []MPPE{MPPE128, MPPE56, MPPE40},
+			LocalIP:    netip.MustParseAddr("10.64.64.1"),
+			Pool:       Prefix{netip.MustParsePrefix("10.64.64.0/24")},
+			IdleLimit:  Duration(15 * time.Minute),
+		},
+		Mail: Mail{MaxMessage: 32 << 20},
+	}
+}
+
+// fill completes the entries of lists, which have no default of their own.
+func (c *Config) fill() {
+	for i := range c.Lines {
+		l := &c.Lines[i]
+		if l.Baud == 0 {
+			l.Baud = 115200
+		}
+		if l.Init == nil {
+			l.Init = []string{"ATZ", "AT&F&C1&D2S0=0"}
+		}
+		if l.Rings == 0 {
+			l.Rings = 1
+		}
+	}
+	for i := range c.Users {
+		if u := &c.Users[i]; u.MailPassword.Empty() {
+			u.MailPassword = u.DialPassword
+		}
+	}
+	for i := range c.Upstreams {
+		if up := &c.Upstreams[i]; up.Poll == 0 {
+			up.Poll = Duration(5 * time.Minute)
+		}
+	}
+}
