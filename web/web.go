@@ -1,0 +1,127 @@
+package web
+
+import (
+	"bytes"
+	"context"
+	"embed"
+	"encoding/json"
+	"fmt"
+	"html/template"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"postern/internal/status"
+)
+
+//go:embed assets
+var assets embed.FS
+
+// Board is where the page reads the state of the box; *status.Board is one.
+type Board interface {
+	Snapshot() status.Snapshot
+	Watch(ctx context.Context, see func(status.Snapshot) bool)
+}
+
+type panel struct {
+	host  string
+	board Board
+	log   *slog.Logger
+	now   func() time.Time
+	page  *template.Template
+}
+
+// New returns the handler of the whole page. host is the box's name; now is
+// the clock that ages are counted from.
+func New(host string, board Board, log *slog.Logger, now func() time.Time) (http.Handler, error) {
+	page, err := template.New("").Funcs(words).ParseFS(assets, "assets/*.html")
+	if err != nil {
+		return nil, fmt.Errorf("web: the page's templates: %w", err)
+	}
+	p := &panel{host: host, board: board, log: log, now: now, page: page}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", p.index)
+	mux.HandleFunc("GET /status.json", p.json)
+	mux.HandleFunc("GET /events", p.events)
+	mux.Handle("GET /assets/", http.FileServerFS(assets))
+	return guard(mux), nil
+}
+
+// guard sets what keeps a browser from doing more with the page than show it.
+func guard(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Cache-Control", "no-store")
+		next.ServeHTTP(w, r)
+	})
+}
+
+// view is what the templates see.
+type view struct {
+	Host string
+	Now  time.Time
+	status.Snapshot
+}
+
+func (p *panel) render(name string, s status.Snapshot) ([]byte, error) {
+	var out bytes.Buffer
+	err := p.page.ExecuteTemplate(&out, name, view{Host: p.host, Now: p.now(), Snapshot: s})
+	return out.Bytes(), err
+}
+
+func (p *panel) index(w http.ResponseWriter, _ *http.Request) {
+	body, err := p.render("index.html", p.board.Snapshot())
+	if err != nil {
+		p.log.Error("the status page could not be rendered", "err", err)
+		http.Error(w, "The page could not be rendered; the box's log says why.", http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	_, _ = w.Write(body) // a browser that left is no fault of ours
+}
+
+func (p *panel) json(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	if err := enc.Encode(p.board.Snapshot()); err != nil {
+		p.log.Debug("the status could not be written", "err", err)
+	}
+}
+
+// minGap is the shortest time between two pushes: traffic counters change with
+// every packet and a page need not.
+const minGap = 500 * time.Millisecond
+
+// events pushes the changing part of the page until the browser leaves.
+func (p *panel) events(w http.ResponseWriter, r *http.Request) {
+	out := http.NewResponseController(w)
+	w.Header().Set("Content-Type", "text/event-stream")
+	ctx := r.Context()
+	p.board.Watch(ctx, func(s status.Snapshot) bool {
+		body, err := p.render("state.html", s)
+		if err != nil {
+			p.log.Error("the status page could not be rendered", "err", err)
+			return false
+		}
+		data := "data: " + strings.ReplaceAll(strings.TrimSpace(string(body)), "\n", "\ndata: ") + "\n\n"
+		if _, err := w.Write([]byte(data)); err != nil {
+			return false
+		}
+		if err := out.Flush(); err != nil {
+			return false
+		}
+		gap := time.NewTimer(minGap)
+		defer gap.Stop()
+		select {
+		case <-ctx.Done():
+			return false
+		case <-gap.C:
+			return true
+		}
+	})
+}

@@ -1,0 +1,153 @@
+package web
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"postern/internal/status"
+)
+
+var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+
+func busyBoard() *status.Board {
+	b := &status.Board{}
+	b.Post(status.LineChanged{At: noon.Add(-time.Hour), Line: "line1", State: status.LineOnline})
+	b.Post(status.LineChanged{At: noon.Add(-time.Hour), Line: "line2", State: status.LineFault, Detail: "the modem did not answer ATZ"})
+	b.Post(status.CallStarted{At: noon.Add(-90 * time.Second), Call: 1, Line: "line1", Number: "5550100"})
+	b.Post(status.CallConnected{At: noon, Call: 1, Rate: 33600, Result: "CONNECT 33600"})
+	b.Post(status.CallAuthenticated{At: noon, Call: 1, User: "alice", Method: "MS-CHAPv2"})
+	b.Post(status.CallEncrypted{At: noon, Call: 1, Cipher: "MPPE 128 bit, stateless"})
+	b.Post(status.CallIPUp{At: noon, Call: 1, Peer: netip.MustParseAddr("10.64.64.2")})
+	b.Post(status.CallTraffic{Call: 1, Up: 1234, Down: 56_789})
+	b.Post(status.CallStarted{At: noon.Add(-time.Hour), Call: 2, Line: "line2"})
+	b.Post(status.CallAuthenticated{At: noon, Call: 2, User: "<script>bob", Method: "PAP"})
+	b.Post(status.CallEnded{At: noon.Add(-50 * time.Minute), Call: 2, Verdict: status.Verdict{Side: status.Peer, Code: "peer-hangup", Text: "The caller hung up."}})
+	b.Post(status.MailboxChanged{User: "alice", Messages: 3, Octets: 12_345})
+	b.Post(status.UpstreamChanged{At: noon, User: "alice", Upstream: "isp", Direction: status.Submit, Fault: "the certificate of smtp.example.org has expired"})
+	return b
+}
+
+func serve(t *testing.T, b *status.Board) *httptest.Server {
+	t.Helper()
+	h, err := New("mail.postern.lan", b, slog.New(slog.DiscardHandler), func() time.Time { return noon })
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := httptest.NewServer(h)
+	t.Cleanup(s.Close)
+	return s
+}
+
+func get(t *testing.T, url string) (*http.Response, string) {
+	t.Helper()
+	resp, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var b strings.Builder
+	if _, err := bufio.NewReader(resp.Body).WriteTo(&b); err != nil {
+		t.Fatal(err)
+	}
+	return resp, b.String()
+}
+
+func TestThePageShowsLinesCallsMailAndHowCallsEnded(t *testing.T) {
+	s := serve(t, busyBoard())
+	resp, body := get(t, s.URL+"/")
+	if resp.StatusCode != http.StatusOK {
+		t.Fatalf("status %d", resp.StatusCode)
+	}
+	for _, want := range []string{
+		"line1", "online", "the modem did not answer ATZ", "alice", "5550100", "CONNECT 33600",
+		"password never sent (MS-CHAPv2), data encrypted (MPPE 128 bit, stateless)",
+		"password sent in clear text (PAP), data not encrypted",
+		"1234 B / 56.8 kB", "1 min 30 s ago", "The caller hung up.", "3 (12.3 kB)",
+		"the certificate of smtp.example.org has expired", "10 min 0 s",
+	} {
+		if !strings.Contains(body, want) {
+			t.Errorf("the page does not show %q", want)
+		}
+	}
+	if strings.Contains(body, "<script>bob") {
+		t.Error("a caller's name is not escaped")
+	}
+	if csp := resp.Header.Get("Content-Security-Policy"); !strings.Contains(csp, "default-src 'none'") {
+		t.Errorf("content security policy %q", csp)
+	}
+}
+
+func TestAnEmptyBoxHasAPageToo(t *testing.T) {
+	s := serve(t, &status.Board{})
+	if _, body := get(t, s.URL+"/"); !strings.Contains(body, "Nobody is calling.") || !strings.Contains(body, "No line has started yet.") {
+		t.Errorf("the empty page: %s", body)
+	}
+}
+
+func TestTheStatusIsJSONForPrograms(t *testing.T) {
+	s := serve(t, busyBoard())
+	_, body := get(t, s.URL+"/status.json")
+	var got status.Snapshot
+	if err := json.Unmarshal([]byte(body), &got); err != nil {
+		t.Fatal(err)
+	}
+	if len(got.Calls) != 1 || got.Calls[0].User != "alice" || got.Ended[0].Verdict.Code != "peer-hangup" {
+		t.Errorf("got %+v", got)
+	}
+}
+
+func TestTheAssetsAreThereAndNothingElseIs(t *testing.T) {
+	s := serve(t, busyBoard())
+	for path, want := range map[string]int{
+		"/assets/page.css": http.StatusOK, "/assets/live.js": http.StatusOK,
+		"/nothing": http.StatusNotFound, "/../etc/passwd": http.StatusNotFound,
+	} {
+		if resp, _ := get(t, s.URL+path); resp.StatusCode != want {
+			t.Errorf("%s: status %d, want %d", path, resp.StatusCode, want)
+		}
+	}
+	resp, err := http.Post(s.URL+"/", "text/plain", strings.NewReader("x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusMethodNotAllowed {
+		t.Errorf("the read-only page took a POST: status %d", resp.StatusCode)
+	}
+}
+
+func TestAChangeIsPushed(t *testing.T) {
+	b := &status.Board{}
+	s := serve(t, b)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.URL+"/events", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	lines := bufio.NewScanner(resp.Body)
+	waitFor := func(text string) {
+		for lines.Scan() {
+			if strings.Contains(lines.Text(), text) {
+				return
+			}
+		}
+		t.Fatalf("the stream ended without %q: %v", text, lines.Err())
+	}
+	waitFor("Nobody is calling.")
+	b.Post(status.CallStarted{At: noon, Call: 1, Line: "line9", Number: "5550123"})
+	waitFor("5550123")
+}
