@@ -1,0 +1,433 @@
+//go:build interop
+
+package interop
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/emersion/go-smtp"
+)
+
+// provider is a mail provider on loopback: Dovecot for POP3 and Exim for
+// submission, both over TLS in both forms, with the same users.
+type provider struct {
+	dir      string
+	ca       *authority
+	pop3     int // STLS
+	pop3s    int
+	smtp     int // STARTTLS
+	smtps    int
+	dovecot  *logbook
+	exim     *logbook
+	received chan delivery // what Exim delivered
+
+	mu   sync.Mutex
+	seq  int
+	user *syscall.Credential // whom Dovecot runs as; nil: as the test
+}
+
+// delivery is one message as Exim handed it on, with its envelope.
+type delivery struct {
+	from string
+	to   string
+	data string
+}
+
+// startProvider starts a provider for users, keyed by name, with their
+// passwords. It ends with the test.
+func startProvider(t *testing.T, users map[string]string) *provider {
+	t.Helper()
+	// Not t.TempDir: another user must be able to enter, and socket paths are short.
+	dir, err := os.MkdirTemp("", "postern-provider-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	p := &provider{dir: dir, received: make(chan delivery, 64), dovecot: newLogbook(), exim: newLogbook()}
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if os.Geteuid() == 0 { // it has no use for root
+		p.user = credential(t, "nobody")
+	}
+	p.ca = newAuthority(t, dir, "provider")
+	for name := range users {
+		for _, sub := range []string{"cur", "new", "tmp"} {
+			p.mkdir(t, p.user, filepath.Join("mail", name, sub))
+		}
+	}
+	cert, key := p.ca.serverCertificate(t, dir)
+	p.startDovecot(t, users, cert, key)
+	p.startExim(t, users, cert, key)
+	return p
+}
+
+func credential(t *testing.T, name string) *syscall.Credential {
+	t.Helper()
+	u, err := user.Lookup(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	uid, _ := strconv.ParseUint(u.Uid, 10, 32)
+	gid, _ := strconv.ParseUint(u.Gid, 10, 32)
+	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
+}
+
+// mkdir makes folders that belong to a server.
+func (p *provider) mkdir(t *testing.T, owner *syscall.Credential, path string) {
+	t.Helper()
+	at := p.dir
+	for part := range strings.SplitSeq(path, "/") {
+		at = filepath.Join(at, part)
+		if err := os.Mkdir(at, 0o755); err != nil && !os.IsExist(err) {
+			t.Fatal(err)
+		}
+		if owner != nil {
+			if err := os.Chown(at, int(owner.Uid), int(owner.Gid)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+func (p *provider) write(t *testing.T, name, text string) string {
+	t.Helper()
+	path := filepath.Join(p.dir, name)
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// ids names the user and group of Dovecot.
+func (p *provider) ids(t *testing.T) (userName, groupName string) {
+	t.Helper()
+	uid, gid := os.Geteuid(), os.Getegid()
+	if p.user != nil {
+		uid, gid = int(p.user.Uid), int(p.user.Gid)
+	}
+	u, err := user.LookupId(strconv.Itoa(uid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := user.LookupGroupId(strconv.Itoa(gid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u.Username, g.Name
+}
+
+func (p *provider) startDovecot(t *testing.T, users map[string]string, cert, key string) {
+	t.Helper()
+	p.pop3, p.pop3s = freePort(t), freePort(t)
+	passwords := ""
+	for _, name := range slices.Sorted(maps.Keys(users)) {
+		passwords += name + ":{PLAIN}" + users[name] + "\n"
+	}
+	p.write(t, "passwd", passwords)
+	userName, groupName := p.ids(t)
+	conf := p.write(t, "dovecot.conf", strings.NewReplacer(
+		"DIR", p.dir, "CERT", cert, "KEY", key, "USER", userName, "GROUP", groupName,
+		"POP3PORT", strconv.Itoa(p.pop3), "POP3SPORT", strconv.Itoa(p.pop3s),
+	).Replace(dovecotConf))
+	p.mkdir(t, p.user, "dovecot/run")
+	p.mkdir(t, p.user, "dovecot/state")
+
+	cmd := exec.Command("dovecot", "-F", "-c", conf)
+	cmd.Stderr = p.dovecot
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: p.user}
+	cmd.WaitDelay = 10 * time.Second
+	if err := cmd.Start(); err != nil {
+		t.Fatalf("Dovecot does not start: %v; run internal/interop/prepare first", err)
+	}
+	t.Cleanup(func() {
+		cmd.Process.Signal(syscall.SIGTERM)
+		cmd.Wait()
+	})
+	p.dovecot.await(t, 0, "starting up")
+}
+
+// Dovecot as one ordinary user: no chroot, no other identity.
+const dovecotConf = `
+base_dir = DIR/dovecot/run
+state_dir = DIR/dovecot/state
+log_path = /dev/stderr
+protocols = pop3
+listen = 127.0.0.1
+default_internal_user = USER
+default_internal_group = GROUP
+default_login_user = USER
+service anvil {
+  chroot =
+}
+service pop3-login {
+  chroot =
+  inet_listener pop3 {
+    port = POP3PORT
+  }
+  inet_listener pop3s {
+    port = POP3SPORT
+    ssl = yes
+  }
+}
+ssl = required
+ssl_cert = <CERT
+ssl_key = <KEY
+mail_location = maildir:DIR/mail/%u
+passdb {
+  driver = passwd-file
+  args = DIR/passwd
+}
+userdb {
+  driver = static
+  args = uid=USER gid=GROUP home=DIR/mail/%u
+}
+`
+
+// startExim serves submission as inetd does: the test owns the listening
+// sockets, so there is no port to guess and nothing to wait for, and each
+// connection gets an Exim of its own. Exim delivers over LMTP to the test.
+// There is no way to run it as somebody else than the user it was built for.
+func (p *provider) startExim(t *testing.T, users map[string]string, cert, key string) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Fatal("Exim gives its spool to the user whom Debian built it for; only root may start it so")
+	}
+	as := credential(t, "Debian-exim")
+	passwords := ""
+	for name, password := range users {
+		passwords += name + ": " + password + "\n"
+	}
+	p.write(t, "submitters", passwords)
+	conf := p.write(t, "exim.conf", strings.NewReplacer("DIR", p.dir, "CERT", cert, "KEY", key).Replace(eximConf))
+	p.mkdir(t, as, "exim/log")
+	p.mkdir(t, as, "exim/spool")
+	p.serveLMTP(t)
+	p.smtp = p.serveExim(t, conf, as)
+	p.smtps = p.serveExim(t, conf, as, "-tls-on-connect")
+}
+
+func (p *provider) serveExim(t *testing.T, conf string, as *syscall.Credential, options ...string) (port int) {
+	t.Helper()
+	exim, err := exec.LookPath("exim4")
+	if err != nil {
+		t.Fatalf("Exim is not here: %v; run internal/interop/prepare first", err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var all sync.WaitGroup
+	t.Cleanup(func() {
+		l.Close()
+		cancel()
+		all.Wait()
+	})
+	serve := func(c net.Conn) {
+		socket, err := c.(*net.TCPConn).File()
+		c.Close()
+		if err != nil {
+			return
+		}
+		defer socket.Close()
+		cmd := exec.CommandContext(ctx, exim, append([]string{"-C", conf, "-bs"}, options...)...)
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: as}
+		cmd.Stdin, cmd.Stdout, cmd.Stderr = socket, socket, p.exim
+		cmd.WaitDelay = time.Second // its delivering child may hold stderr
+		cmd.Run()                   // how it went is in Exim's own log
+	}
+	all.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			all.Go(func() { serve(c) })
+		}
+	})
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+// Exim adds nothing to a message, so that what comes
+// out can be compared byte for byte; it wants TLS and AUTH; and it refuses
+// recipients in refused.example for good.
+const eximConf = `
+primary_hostname = smtp.provider.test
+spool_directory = DIR/exim/spool
+log_file_path = DIR/exim/log/%s
+deliver_drop_privilege = true
+received_header_text =
+keep_environment =
+smtp_accept_max = 0
+tls_advertise_hosts = *
+tls_certificate = CERT
+tls_privatekey = KEY
+auth_advertise_hosts = ${if eq{$tls_in_cipher}{}{}{*}}
+acl_smtp_mail = mail
+acl_smtp_rcpt = rcpt
+acl_smtp_data = data
+message_size_limit = 20M
+
+begin acl
+mail:
+  deny message = encrypt first
+       !encrypted = *
+  accept
+rcpt:
+  deny message = log in first
+       !authenticated = *
+  deny message = no such mailbox
+       domains = refused.example
+  accept
+data:
+  accept
+
+begin routers
+everyone:
+  driver = accept
+  transport = to_the_test
+
+begin transports
+to_the_test:
+  driver = lmtp
+  socket = DIR/lmtp
+  return_path_add = false
+
+begin authenticators
+plain:
+  driver = plaintext
+  public_name = PLAIN
+  server_prompts = :
+  server_condition = ${if eq{$auth3}{${lookup{$auth2}lsearch{DIR/submitters}{$value}fail}}}
+  server_set_id = $auth2
+login:
+  driver = plaintext
+  public_name = LOGIN
+  server_prompts = Username:: : Password::
+  server_condition = ${if eq{$auth2}{${lookup{$auth1}lsearch{DIR/submitters}{$value}fail}}}
+  server_set_id = $auth1
+`
+
+// serveLMTP takes what Exim delivers.
+func (p *provider) serveLMTP(t *testing.T) {
+	t.Helper()
+	s := smtp.NewServer(smtp.BackendFunc(func(*smtp.Conn) (smtp.Session, error) {
+		return &lmtpSession{to: p.received}, nil
+	}))
+	s.LMTP = true
+	s.Domain = "localhost"
+	s.MaxLineLength = 1 << 20
+	l, err := net.Listen("unix", filepath.Join(p.dir, "lmtp"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(filepath.Join(p.dir, "lmtp"), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	var done sync.WaitGroup
+	done.Go(func() { s.Serve(l) })
+	t.Cleanup(func() {
+		s.Close()
+		done.Wait()
+	})
+}
+
+// lmtpSession is one delivery by Exim.
+type lmtpSession struct {
+	to   chan<- delivery
+	from string
+	rcpt []string
+}
+
+func (s *lmtpSession) Mail(from string, _ *smtp.MailOptions) error {
+	s.from, s.rcpt = from, nil
+	return nil
+}
+
+func (s *lmtpSession) Rcpt(to string, _ *smtp.RcptOptions) error {
+	s.rcpt = append(s.rcpt, to)
+	return nil
+}
+
+func (s *lmtpSession) Data(r io.Reader) error {
+	data, err := io.ReadAll(r)
+	if err != nil {
+		return err
+	}
+	for _, to := range s.rcpt {
+		s.to <- delivery{s.from, to, string(data)}
+	}
+	return nil
+}
+
+func (s *lmtpSession) Reset()        { s.from, s.rcpt = "", nil }
+func (s *lmtpSession) Logout() error { return nil }
+
+// deliver puts a message (lines end in CRLF) into a user's mailbox, by the
+// rules of Maildir: written in tmp, renamed into new.
+func (p *provider) deliver(t *testing.T, name, message string) {
+	t.Helper()
+	p.mu.Lock()
+	p.seq++
+	file := fmt.Sprintf("%d.%d.provider", 1700000000+p.seq, p.seq)
+	p.mu.Unlock()
+	box := filepath.Join(p.dir, "mail", name)
+	tmp := p.write(t, filepath.Join("mail", name, "tmp", file), strings.ReplaceAll(message, "\r\n", "\n"))
+	if err := os.Rename(tmp, filepath.Join(box, "new", file)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// waiting counts the messages in a user's mailbox.
+func (p *provider) waiting(t *testing.T, name string) int {
+	t.Helper()
+	n := 0
+	for _, sub := range []string{"new", "cur"} {
+		files, err := os.ReadDir(filepath.Join(p.dir, "mail", name, sub))
+		if err != nil {
+			t.Fatal(err)
+		}
+		n += len(files)
+	}
+	return n
+}
+
+// arrival waits for the next message that Exim delivered.
+func (p *provider) arrival(t *testing.T) delivery {
+	t.Helper()
+	select {
+	case d := <-p.received:
+		return d
+	case <-time.After(eventLimit):
+		log, _ := os.ReadFile(filepath.Join(p.dir, "exim/log/main"))
+		t.Fatalf("nothing arrived at Exim; its log:\n%s", log)
+	}
+	return delivery{}
+}
+
+// freePort is a TCP port of 127.0.0.1 that nobody has at this moment.
+func freePort(t *testing.T) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
+}
