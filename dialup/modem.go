@@ -1,0 +1,431 @@
+package dialup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+)
+
+// Time limits of the dialogue with a modem.
+const (
+	commandWait = 5 * time.Second // ATZ takes 3 s with some external modems
+	commandTry  = 3
+	writeWait   = 3 * time.Second
+	trainWait   = 90 * time.Second // S7 of a patient modem, with V.92 and retrains
+	lateWait    = 300 * time.Millisecond
+	guardTime   = 1100 * time.Millisecond // S12 is 1 s unless somebody changed it
+	dtrDrop     = time.Second             // &D2 wants S25, 50 ms; cheap modems want much more
+	hangupWait  = 4 * time.Second
+	clearWait   = time.Second // the far end's modem hangs up by itself
+	// ringCadence is a little more than the longest pause between two RINGs
+	// (6 s in North America); after it the caller has given up.
+	ringCadence = 8 * time.Second
+)
+
+// plainResults is echo off, results on, in words. Numbers are understood until
+// it has been accepted.
+const plainResults = "ATE0Q0V1"
+
+// commandError is a modem that does not do as told.
+type commandError struct {
+	command string
+	answer  string // empty: none came
+	wait    time.Duration
+}
+
+func (e *commandError) Error() string {
+	if e.answer == "" {
+		return fmt.Sprintf("the modem did not answer %s within %v; check its power and its cable", e.command, e.wait)
+	}
+	return fmt.Sprintf("the modem answered %s to %s; check the line's init commands against its manual", e.answer, e.command)
+}
+
+func isCommandError(err error) bool {
+	var refused *commandError
+	return errors.As(err, &refused)
+}
+
+var (
+	errSilence    = errors.New("the modem said nothing")
+	errNoOutput   = fmt.Errorf("%w: the modem takes no characters (its CTS stays off); check its cable", errGone)
+	errNotCleared = fmt.Errorf("%w: the modem would not hang up", errGone)
+)
+
+// ringing is a call that waits to be answered.
+type ringing struct {
+	rings  int
+	last   time.Time
+	number string // caller ID; empty if none came
+	name   string
+}
+
+// modem is the dialogue with a modem in command state. It notes a RING
+// whenever it comes, because callers do not wait for our init commands.
+type modem struct {
+	wire *wire
+	scan lineScanner
+	log  *slog.Logger
+	ring ringing
+	// cleared is whether NO CARRIER has come since the last command.
+	cleared bool
+	// dcdMoves is whether DCD was off before the present call: then it follows
+	// the carrier, and is not wired on (&C0).
+	dcdMoves bool
+}
+
+func newModem(w *wire, log *slog.Logger) *modem {
+	return &modem{wire: w, log: log, scan: lineScanner{numeric: true}}
+}
+
+// next returns the next result, errSilence when none has come until deadline
+// (zero: wait for ever), errGone when the port has failed.
+func (m *modem) next(ctx context.Context, deadline time.Time) (result, error) {
+	var late <-chan time.Time
+	if !deadline.IsZero() {
+		timer := time.NewTimer(time.Until(deadline))
+		defer timer.Stop()
+		late = timer.C
+	}
+	for {
+		if r, found := m.scan.next(); found {
+			m.log.Debug("modem", "says", r.text)
+			m.note(r)
+			return r, nil
+		}
+		select {
+		case <-ctx.Done():
+			return result{}, ctx.Err()
+		case <-late:
+			return result{}, errSilence
+		case err := <-m.wire.wrote:
+			m.wire.busy = false
+			if err != nil {
+				return result{}, err
+			}
+		case chunk, open := <-m.wire.in:
+			if !open {
+				return result{}, m.wire.err
+			}
+			m.scan.feed(chunk)
+		}
+	}
+}
+
+// note remembers what a result says besides answering the present command.
+func (m *modem) note(r result) {
+	switch r.code {
+	case ring:
+		now := time.Now()
+		if now.Sub(m.ring.last) > ringCadence {
+			m.ring = ringing{}
+		}
+		m.ring.rings++
+		m.ring.last = now
+	case callerID:
+		switch r.key {
+		case "NMBR":
+			m.ring.number = r.value
+		case "NAME":
+			m.ring.name = r.value
+		}
+	case noCarrier:
+		m.cleared = true
+	}
+}
+
+// send writes p, waiting for a write that is still under way. What the modem
+// says meanwhile stays in the scanner.
+func (m *modem) send(ctx context.Context, p string) error {
+	late := time.NewTimer(writeWait)
+	defer late.Stop()
+	sent := false
+	for {
+		if !m.wire.busy {
+			if sent {
+				return nil
+			}
+			m.wire.start([]byte(p))
+			sent = true
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-late.C:
+			return errNoOutput
+		case err := <-m.wire.wrote:
+			m.wire.busy = false
+			if err != nil {
+				return err
+			}
+		case chunk, open := <-m.wire.in:
+			if !open {
+				return m.wire.err
+			}
+			m.scan.feed(chunk)
+		}
+	}
+}
+
+// command sends one AT command and returns what the modem said before its OK.
+func (m *modem) command(ctx context.Context, command string, wait time.Duration) ([]string, error) {
+	m.log.Debug("modem", "told", command)
+	m.cleared = false
+	if err := m.send(ctx, command+"\r"); err != nil {
+		return nil, err
+	}
+	deadline := time.Now().Add(wait)
+	var said []string
+	for {
+		r, err := m.next(ctx, deadline)
+		switch {
+		case errors.Is(err, errSilence):
+			return said, &commandError{command: command, wait: wait}
+		case err != nil:
+			return said, err
+		}
+		switch r.code {
+		case ok:
+			return said, nil
+		case failed, connect, busy, noAnswer, noDialtone:
+			return said, &commandError{command: command, answer: r.text}
+		case info:
+			if !strings.EqualFold(r.text, command) { // the echo
+				said = append(said, r.text)
+			}
+		}
+	}
+}
+
+// pause reads for a fixed time: an answer that came too late must not be taken
+// for the answer to the next command, and a guard time must be kept.
+func (m *modem) pause(ctx context.Context, d time.Duration) error {
+	end := time.Now().Add(d)
+	for {
+		if _, err := m.next(ctx, end); errors.Is(err, errSilence) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+	}
+}
+
+// insist is command, tried again when no answer or a wrong one came: the first
+// characters after power-up or a reset are often lost.
+func (m *modem) insist(ctx context.Context, command string) (said []string, err error) {
+	for try := range commandTry {
+		if try > 0 {
+			// An empty line ends what a lost half of the command may have left.
+			if err := m.send(ctx, "\r"); err != nil {
+				return nil, err
+			}
+			if err := m.pause(ctx, lateWait); err != nil {
+				return nil, err
+			}
+		}
+		said, err = m.command(ctx, command, commandWait)
+		if err == nil && try > 0 {
+			err = m.pause(ctx, lateWait)
+		}
+		if !isCommandError(err) {
+			return said, err
+		}
+	}
+	return said, err
+}
+
+// begin brings the modem from any state into command state with the line's
+// settings: on hook, verbose results, no echo, never answering by itself.
+func (m *modem) begin(ctx context.Context, init []string) error {
+	m.scan = lineScanner{numeric: true, buf: m.scan.buf}
+	m.setDTR(true)
+	// Q0 first: a modem that was set to be quiet would answer nothing at all.
+	if _, err := m.command(ctx, plainResults, commandWait/2); err != nil {
+		if !isCommandError(err) {
+			return err
+		}
+		// It may still be in a call that a box before us left behind.
+		if err := m.escape(ctx); err != nil && !errors.Is(err, errNotCleared) {
+			return err
+		}
+	}
+	for _, command := range init {
+		if _, err := m.insist(ctx, command); err != nil {
+			return err
+		}
+	}
+	// The line's own settings may have undone it.
+	if _, err := m.insist(ctx, plainResults); err != nil {
+		return err
+	}
+	m.scan.numeric = false
+	return m.neverAnswers(ctx)
+}
+
+// neverAnswers makes sure that the modem leaves answering to us: one that
+// picks up by itself keeps callers on a dead box and eats their first bytes.
+func (m *modem) neverAnswers(ctx context.Context) error {
+	if _, err := m.insist(ctx, "ATS0=0"); err != nil {
+		return err
+	}
+	said, err := m.command(ctx, "ATS0?", commandWait)
+	if refused := (*commandError)(nil); errors.As(err, &refused) && refused.answer != "" {
+		return nil // data modems of the cellular kind have no S0 to show
+	}
+	if err != nil {
+		return err
+	}
+	for _, line := range said {
+		if digits := strings.Trim(line, "0123456789"); digits == "" && strings.Trim(line, "0") != "" {
+			return &commandError{command: "ATS0=0", answer: "OK, but S0 is still " + line + ","}
+		}
+	}
+	return nil
+}
+
+// connection is a trained carrier.
+type connection struct {
+	rate   int    // bit/s, 0 if the modem did not say
+	result string // the modem's own line
+	first  []byte // what came behind CONNECT
+}
+
+// noConnectError is a call that ended before there was a carrier.
+type noConnectError struct {
+	answer string // empty: nothing within wait
+	wait   time.Duration
+}
+
+func (e *noConnectError) Error() string {
+	if e.answer == "" {
+		return fmt.Sprintf("the modems did not agree on a carrier within %v", e.wait)
+	}
+	return fmt.Sprintf("the modem said %s instead of CONNECT", e.answer)
+}
+
+// connect sends ATA or ATDT and waits for the carrier.
+func (m *modem) connect(ctx context.Context, command string) (connection, error) {
+	m.log.Debug("modem", "told", command)
+	m.cleared = false
+	on, known := m.carrier()
+	m.dcdMoves = known && !on
+	answering := command == "ATA"
+	sent := time.Now()
+	deadline := sent.Add(trainWait)
+	if err := m.send(ctx, command+"\r"); err != nil {
+		return connection{}, err
+	}
+	rate := 0
+	for {
+		r, err := m.next(ctx, deadline)
+		switch {
+		case errors.Is(err, errSilence):
+			return connection{}, &noConnectError{wait: trainWait}
+		case err != nil:
+			return connection{}, err
+		}
+		switch r.code {
+		case modulation:
+			// With "CONNECT 115200" the line's own rate stands here.
+			rate = max(rate, r.rate)
+		case connect:
+			if rate == 0 {
+				rate = r.rate
+			}
+			m.ring = ringing{}
+			return connection{rate: rate, result: r.text, first: m.scan.rest()}, nil
+		case noCarrier, failed, busy, noAnswer, noDialtone:
+			m.ring = ringing{}
+			return connection{}, &noConnectError{answer: r.text}
+		case ring:
+			// Still ringing a good while after ATA: the modem missed it.
+			if answering && time.Since(sent) > 2*time.Second {
+				sent = time.Now()
+				if err := m.send(ctx, command+"\r"); err != nil {
+					return connection{}, err
+				}
+			}
+		}
+	}
+}
+
+// abort ends training: any character does (V.250 section 6.3.5).
+func (m *modem) abort(ctx context.Context) error {
+	if err := m.send(ctx, "\r"); err != nil {
+		return err
+	}
+	return m.pause(ctx, clearWait)
+}
+
+// setDTR returns whether the port has a DTR to set.
+func (m *modem) setDTR(on bool) bool {
+	lines, found := m.wire.port.(modemLines)
+	return found && lines.SetDTR(on) == nil
+}
+
+// carrier is what DCD says.
+func (m *modem) carrier() (on, known bool) {
+	if lines, found := m.wire.port.(modemLines); found {
+		return lines.DCD()
+	}
+	return false, false
+}
+
+// hangup clears the call, if it is not cleared already, and returns when the
+// modem is in command state again. It takes a second or two; errNotCleared
+// means that the carrier may still stand.
+func (m *modem) hangup(ctx context.Context) error {
+	// A far end that has said its good-byes drops the carrier itself.
+	if err := m.pause(ctx, lateWait); err != nil || m.cleared {
+		return err
+	}
+	if m.setDTR(false) {
+		err := m.pause(ctx, dtrDrop)
+		m.setDTR(true)
+		if err != nil {
+			return err
+		}
+		if on, known := m.carrier(); m.cleared || known && !on {
+			return nil
+		}
+		if _, err := m.command(ctx, "AT", commandWait/5); !isCommandError(err) {
+			return err
+		}
+	}
+	for range 2 {
+		if err := m.escape(ctx); !errors.Is(err, errNotCleared) {
+			return err
+		}
+	}
+	return errNotCleared
+}
+
+// escape leaves online state by +++ between two guard times, and hangs up.
+func (m *modem) escape(ctx context.Context) error {
+	if err := m.pause(ctx, guardTime); err != nil || m.cleared {
+		return err
+	}
+	if err := m.send(ctx, "+++"); err != nil {
+		return err
+	}
+	if err := m.pause(ctx, guardTime+lateWait); err != nil || m.cleared {
+		return err
+	}
+	// In command state +++ was the start of a line; it must not become part of
+	// the next command.
+	if err := m.send(ctx, "\r"); err != nil {
+		return err
+	}
+	if err := m.pause(ctx, lateWait); err != nil || m.cleared {
+		return err
+	}
+	_, err := m.command(ctx, "ATH", hangupWait)
+	if isCommandError(err) && !m.cleared {
+		return errNotCleared
+	} else if isCommandError(err) {
+		return nil
+	}
+	return err
+}

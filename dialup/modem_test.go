@@ -1,0 +1,499 @@
+package dialup
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// script is the modem's side of a Port, played by a test. It cuts what the
+// computer sends into commands and asks reply for the answer to each.
+type script struct {
+	dte   net.Conn // the modem's end
+	reply func(command string) string
+
+	mu   sync.Mutex
+	told []string
+}
+
+// newScript returns a dialogue with a modem that answers OK, but for what
+// reply says; "" is no answer. It must run within synctest.
+func newScript(t *testing.T, reply func(command string) string) (*script, *modem) {
+	t.Helper()
+	port, dte := net.Pipe()
+	s := &script{dte: dte, reply: reply}
+	go s.play()
+	w := newWire(port)
+	t.Cleanup(func() {
+		w.close()
+		dte.Close()
+	})
+	return s, newModem(w, slog.New(slog.DiscardHandler))
+}
+
+func (s *script) play() {
+	var command []byte
+	b := make([]byte, 1)
+	for {
+		if _, err := s.dte.Read(b); err != nil {
+			return
+		}
+		if b[0] != '\r' {
+			command = append(command, b[0])
+		}
+		if b[0] != '\r' && string(command) != "+++" || len(command) == 0 {
+			continue
+		}
+		told := string(command)
+		command = nil
+		s.mu.Lock()
+		s.told = append(s.told, told)
+		s.mu.Unlock()
+		s.say(s.reply(told))
+	}
+}
+
+// say sends text a byte at a time, as a slow serial line has it; a byte in it
+// that is \a is a second of silence.
+func (s *script) say(text string) {
+	for i := range len(text) {
+		if text[i] == '\a' {
+			time.Sleep(time.Second)
+			continue
+		}
+		if _, err := s.dte.Write([]byte{text[i]}); err != nil {
+			return
+		}
+	}
+}
+
+func (s *script) heard() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.told)
+}
+
+const okay = "\r\nOK\r\n"
+
+func always(string) string { return okay }
+
+// answers replies from a table, OK to everything else.
+func answers(table map[string]string) func(string) string {
+	return func(command string) string {
+		if answer, found := table[command]; found {
+			return answer
+		}
+		return okay
+	}
+}
+
+func TestInitCommandsAreSentOneByOneAndTheModemNeverAnswersByItself(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, m := newScript(t, answers(map[string]string{"ATS0?": "\r\n000\r\n\r\nOK\r\n"}))
+		if err := m.begin(t.Context(), []string{"ATZ", "AT&F&C1&D2S0=0"}); err != nil {
+			t.Fatal(err)
+		}
+		want := []string{"ATE0Q0V1", "ATZ", "AT&F&C1&D2S0=0", "ATE0Q0V1", "ATS0=0", "ATS0?"}
+		if got := s.heard(); !slices.Equal(got, want) {
+			t.Fatalf("the modem was told %q, want %q", got, want)
+		}
+	})
+}
+
+func TestInitUnderstandsWhatModemsSayBeforeTheyAreSetUp(t *testing.T) {
+	for name, wrap := range map[string]func(command, answer string) string{
+		"echo":            func(c, a string) string { return c + "\r" + a },
+		"echo with LF":    func(c, a string) string { return c + "\r\n" + a },
+		"stray line ends": func(_, a string) string { return "\n\r\r" + a + "\r\n\n" },
+		"noise before":    func(_, a string) string { return "\x00\xff}#" + a },
+		"a slow answer":   func(_, a string) string { return "\a\a" + a[:3] + "\a" + a[3:] },
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			_, m := newScript(t, func(c string) string { return wrap(c, okay) })
+			if err := m.begin(t.Context(), []string{"ATZ"}); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		})
+	}
+}
+
+func TestAModemWhoseProfileSpeaksNumbersIsUnderstood(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		verbose := false
+		_, m := newScript(t, func(c string) string {
+			switch {
+			case c == "ATZ":
+				verbose = false
+			case strings.Contains(c, "V1"):
+				verbose = true
+			}
+			switch {
+			case !verbose:
+				return "2\r" + "0\r"
+			case c == "ATS0?":
+				return "\r\n0\r\n" + okay
+			}
+			return okay
+		})
+		if err := m.begin(t.Context(), []string{"ATZ", "AT&F"}); err != nil {
+			t.Fatal(err)
+		}
+		if m.ring.rings != 2 {
+			t.Fatalf("%d rings heard", m.ring.rings)
+		}
+	})
+}
+
+func TestAQuietModemIsMadeToTalk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		quiet := true
+		_, m := newScript(t, func(c string) string {
+			if strings.Contains(c, "Q0") {
+				quiet = false
+			}
+			if quiet {
+				return ""
+			}
+			return okay
+		})
+		if err := m.begin(t.Context(), []string{"ATZ"}); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+func TestALateAnswerIsNotTakenForTheNextOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		first := true
+		s, m := newScript(t, func(c string) string {
+			switch {
+			case c == "ATZ" && first:
+				first = false
+				return strings.Repeat("\a", 6) + okay // a second too late
+			case c == "AT&K9":
+				return "\r\nERROR\r\n"
+			}
+			return okay
+		})
+		err := m.begin(t.Context(), []string{"ATZ", "AT&K9"})
+		var refused *commandError
+		if !errors.As(err, &refused) || refused.command != "AT&K9" || refused.answer != "ERROR" {
+			t.Fatalf("%v after %q", err, s.heard())
+		}
+	})
+}
+
+func TestAModemThatDoesNotObeyIsNamedWithCommandAndAnswer(t *testing.T) {
+	for _, test := range []struct {
+		answers map[string]string
+		want    string
+	}{
+		{map[string]string{"ATZ": ""}, "did not answer ATZ within 5s"},
+		{map[string]string{"AT&K9": "\r\nERROR\r\n"}, "answered ERROR to AT&K9"},
+		{map[string]string{"AT&K9": "\r\n+CME ERROR: 4\r\n"}, "answered +CME ERROR: 4 to AT&K9"},
+		{map[string]string{"ATS0?": "\r\n001\r\n\r\nOK\r\n"}, "S0 is still 001"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			_, m := newScript(t, answers(test.answers))
+			err := m.begin(t.Context(), []string{"ATZ", "AT&K9"})
+			if err == nil || !isCommandError(err) || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("%v, want %q", err, test.want)
+			}
+		})
+	}
+}
+
+func TestAModemWithoutS0IsTaken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, m := newScript(t, answers(map[string]string{"ATS0?": "\r\nERROR\r\n"}))
+		if err := m.begin(t.Context(), nil); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+func TestARingDuringInitIsNotLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, m := newScript(t, answers(map[string]string{
+			"ATZ": "\r\nRING\r\n\r\nNMBR = 5550100\r\n\r\nNAME = MARTHA\r\n" + okay,
+		}))
+		if err := m.begin(t.Context(), []string{"ATZ"}); err != nil {
+			t.Fatal(err)
+		}
+		if m.ring.rings != 1 || m.ring.number != "5550100" || m.ring.name != "MARTHA" {
+			t.Fatalf("%+v", m.ring)
+		}
+	})
+}
+
+func TestAModemLeftInACallIsBroughtBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var last time.Time
+		online := true
+		s, m := newScript(t, func(c string) string {
+			quiet := time.Since(last)
+			last = time.Now()
+			if c == "+++" && online && quiet >= time.Second {
+				time.Sleep(time.Second)
+				online = false
+				return okay
+			}
+			if online {
+				return "~\xff}#\xc0!" // the other end's PPP goes on
+			}
+			return okay
+		})
+		if err := m.begin(t.Context(), []string{"ATZ"}); err != nil {
+			t.Fatalf("%v after %q", err, s.heard())
+		}
+		if !slices.Contains(s.heard(), "ATH") {
+			t.Fatalf("it was not told to hang up: %q", s.heard())
+		}
+	})
+}
+
+func TestAModemThatVanishesIsGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, m := newScript(t, always)
+		go func() {
+			time.Sleep(time.Minute)
+			s.dte.Close()
+		}()
+		if _, err := m.next(t.Context(), time.Time{}); !errors.Is(err, errGone) {
+			t.Fatal(err)
+		}
+		if err := m.begin(t.Context(), nil); !errors.Is(err, errGone) {
+			t.Fatal(err)
+		}
+	})
+}
+
+func TestAModemThatTakesNoCharactersIsGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		port, dte := net.Pipe() // nobody reads: CTS stays off
+		defer dte.Close()
+		w := newWire(port)
+		defer w.close()
+		m := newModem(w, slog.New(slog.DiscardHandler))
+		if err := m.begin(t.Context(), nil); !errors.Is(err, errNoOutput) {
+			t.Fatal(err)
+		}
+	})
+}
+
+func TestTheDialogueEndsWithItsContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, m := newScript(t, func(string) string { return "" })
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+		defer cancel()
+		if err := m.begin(ctx, nil); !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatal(err)
+		}
+	})
+}
+
+func TestConnectGivesTheRateAndLeavesPPPItsBytes(t *testing.T) {
+	frame := "~\xff}#\xc0!}!}!} }4}\"}&} } } } }%}&~"
+	for answer, want := range map[string]connection{
+		"\r\nCONNECT 33600/ARQ/V34/LAPM/V42BIS\r\n":                              {rate: 33600, result: "CONNECT 33600/ARQ/V34/LAPM/V42BIS"},
+		"ATA\r\r\nCARRIER 28800\r\n\r\nPROTOCOL: LAPM\r\n\r\nCONNECT 115200\r\n": {rate: 28800, result: "CONNECT 115200"},
+		"\a\a\a\r\nCONN\aECT\r\n":                                                {result: "CONNECT"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			_, m := newScript(t, answers(map[string]string{"ATA": answer + frame}))
+			conn, err := m.connect(t.Context(), "ATA")
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := bytes.Clone(conn.first)
+			for !strings.HasSuffix(string(got), frame) {
+				got = append(got, <-m.wire.in...)
+			}
+			if string(bytes.TrimPrefix(got, []byte("\n"))) != frame || conn.rate != want.rate || conn.result != want.result {
+				t.Errorf("%q: %+v, then %q", answer, conn, got)
+			}
+		})
+	}
+}
+
+func TestATAIsRepeatedWhenTheModemMissedIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		first := true
+		s, m := newScript(t, func(c string) string {
+			if first {
+				first = false
+				return "\r\nRING\r\n\a\a\a\a\a\a\r\nRING\r\n" // the first was on its way already
+			}
+			return "\a\a\r\nCONNECT 9600\r\n"
+		})
+		if conn, err := m.connect(t.Context(), "ATA"); err != nil || conn.rate != 9600 {
+			t.Fatal(conn, err)
+		}
+		if got := s.heard(); !slices.Equal(got, []string{"ATA", "ATA"}) {
+			t.Fatalf("%q", got)
+		}
+	})
+}
+
+func TestNoConnectIsSaidInTheModemsWords(t *testing.T) {
+	for answer, want := range map[string]string{
+		"\r\nNO CARRIER\r\n": "the modem said NO CARRIER instead of CONNECT",
+		"\r\nBUSY\r\n":       "the modem said BUSY instead of CONNECT",
+		"":                   "the modems did not agree on a carrier within 1m30s",
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			_, m := newScript(t, answers(map[string]string{"ATA": answer}))
+			if _, err := m.connect(t.Context(), "ATA"); err == nil || err.Error() != want {
+				t.Errorf("%v, want %q", err, want)
+			}
+		})
+	}
+}
+
+// linedPort is a Port with modem lines whose modem hangs up when DTR falls,
+// as AT&D2 has it.
+type linedPort struct {
+	net.Conn
+	s *script
+
+	mu      sync.Mutex
+	carrier bool
+	obeys   bool
+	drops   int
+}
+
+func (p *linedPort) SetDTR(on bool) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !on {
+		p.drops++
+		p.carrier = p.carrier && !p.obeys
+	}
+	return nil
+}
+
+func (p *linedPort) DCD() (on, known bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.carrier, true
+}
+
+func TestHangUpDropsDTRWhereThePortCan(t *testing.T) {
+	for _, obeys := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			conn, dte := net.Pipe()
+			p := &linedPort{Conn: conn, carrier: true, obeys: obeys}
+			s := &script{dte: dte}
+			s.reply = func(c string) string {
+				p.mu.Lock()
+				defer p.mu.Unlock()
+				if p.carrier && c != "+++" && c != "ATH" {
+					return ""
+				}
+				p.carrier = p.carrier && c != "ATH"
+				return okay
+			}
+			go s.play()
+			w := newWire(p)
+			defer dte.Close()
+			defer w.close()
+			m := newModem(w, slog.New(slog.DiscardHandler))
+			if err := m.hangup(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if p.carrier || p.drops != 1 {
+				t.Errorf("carrier %v after %d drops of DTR", p.carrier, p.drops)
+			}
+			if escaped := slices.Contains(s.heard(), "+++"); escaped == obeys {
+				t.Errorf("&D2 obeyed: %v, escaped by +++: %v", obeys, escaped)
+			}
+		})
+	}
+}
+
+func TestHangUpByEscapeKeepsBothGuardTimes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var last time.Time
+		var before, after time.Duration
+		_, m := newScript(t, func(c string) string {
+			switch c {
+			case "+++":
+				before = time.Since(last)
+				last = time.Now()
+				return "\a" + okay
+			case "ATH":
+				after = time.Since(last)
+			}
+			return okay
+		})
+		last = time.Now()
+		if err := m.hangup(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if before < time.Second || after < time.Second {
+			t.Fatalf("guard times of %v and %v", before, after)
+		}
+	})
+}
+
+func TestHangUpIsShortWhenTheFarEndHasHungUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, m := newScript(t, always)
+		go s.say("\x12\xf4~\r\nNO CARRIER\r\n\r\nRING\r\n")
+		if err := m.hangup(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if len(s.heard()) > 0 || m.ring.rings != 1 {
+			t.Fatalf("told %q, rings %d", s.heard(), m.ring.rings)
+		}
+	})
+}
+
+func TestAModemThatWillNotHangUpIsReported(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, m := newScript(t, func(string) string { return "" })
+		if err := m.hangup(t.Context()); !errors.Is(err, errNotCleared) {
+			t.Fatal(err)
+		}
+	})
+}
+
+func TestAPortWithAReadTimeoutOfItsOwnIsServed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		conn, dte := net.Pipe()
+		s := &script{dte: dte, reply: always}
+		go s.play()
+		w := newWire(timeoutPort{conn})
+		defer dte.Close()
+		defer w.close()
+		m := newModem(w, slog.New(slog.DiscardHandler))
+		if err := m.begin(t.Context(), []string{"ATZ"}); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+// timeoutPort reads like a serial port with VTIME: 0, nil without input.
+type timeoutPort struct{ net.Conn }
+
+func (p timeoutPort) Read(b []byte) (int, error) {
+	p.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
+	n, err := p.Conn.Read(b)
+	var timeout net.Error
+	if errors.As(err, &timeout) && timeout.Timeout() {
+		return n, nil
+	}
+	if err != nil {
+		err = io.EOF
+	}
+	return n, err
+}
