@@ -1,0 +1,25 @@
+// Package ppp is the protocol engine of a dial-up line: RFC 1661's
+// Point-to-Point Protocol with everything an old caller speaks inside it.
+// Bytes and time go in, bytes and events come out; it does no I/O, starts no
+// goroutine, takes no lock and never looks at a clock.
+//
+//	wire --Input--> hdlc --> protocol field --+--> LCP  --.
+//	                                          +--> PAP, CHAP
+//	                                          +--> CCP  --+-- automaton + layer
+//	                                          +--> IPCP --'
+//	                                          '--> (MPPE) --> EventPacket
+//	wire <--Output-- hdlc <-- (MPPE) <-- SendIP
+//	time --Advance--> timers, the earliest of which is Deadline
+//
+// PPP is symmetric, and so is the engine: Answerer is the box that picks up the
+// telephone, Caller is the one that dialled. LCP, CCP and IPCP are each a
+// layer, a small set of decisions about options; one automaton, whose
+// table is the RFC's own, does the rest.
+//
+// Whoever owns a Session calls it like this, from one goroutine:
+//
+//	s := ppp.New(cfg, now)
+//	for every read of the line: s.Input(now, bytes)
+//	at s.Deadline():            s.Advance(now)
+//	after each of these:        drain s.NextEvent(), write s.Output
+package ppp
