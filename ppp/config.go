@@ -1,0 +1,134 @@
+package ppp
+
+import (
+	"fmt"
+	"io"
+	"net/netip"
+	"time"
+
+	"postern/ppp/mppe"
+)
+
+// Role is which end of the telephone call we are.
+type Role int
+
+const (
+	Answerer Role = iota // picked up, and asks who is calling
+	Caller               // dialled, and says who it is
+)
+
+// AuthMethod is a way in which the caller proves who it is.
+type AuthMethod int
+
+const (
+	PAP      AuthMethod = iota + 1 // RFC 1334: the password in clear
+	CHAPMD5                        // RFC 1994
+	MSCHAP                         // RFC 2433
+	MSCHAPv2                       // RFC 2759
+)
+
+func (m AuthMethod) String() string {
+	switch m {
+	case PAP:
+		return "PAP"
+	case CHAPMD5:
+		return "CHAP-MD5"
+	case MSCHAP:
+		return "MS-CHAP"
+	case MSCHAPv2:
+		return "MS-CHAPv2"
+	}
+	return "none"
+}
+
+// Policy says what is thought of link encryption (MPPE).
+type Policy int
+
+const (
+	EncryptionOff     Policy = iota // never
+	EncryptionPrefer                // if the peer can and the authentication yields keys
+	EncryptionRequire               // or there is no IP
+)
+
+func (p Policy) String() string {
+	switch p {
+	case EncryptionOff:
+		return "off"
+	case EncryptionPrefer:
+		return "prefer"
+	case EncryptionRequire:
+		return "require"
+	}
+	return "unknown policy"
+}
+
+// Config says how to hold one end of a call. It prints without its secrets.
+type Config struct {
+	Role     Role
+	Rand     io.Reader // all randomness: magic numbers and challenges
+	Hostname string    // our name in challenges
+
+	// Auth is, for the Answerer, what to ask the caller for, in this order; empty
+	// lets anybody in. For the Caller it is what to agree to.
+	Auth []AuthMethod
+
+	Encryption    Policy
+	MPPE          []mppe.Strength // the strengths allowed; empty: all
+	StatelessOnly bool            // refuse MPPE's stateful mode
+	// RekeyOnFlush is mppe.Config's: for peers that take RFC 3078 as Linux does.
+	RekeyOnFlush bool
+
+	// LocalIP and PeerIP are, for the Answerer, our address and the one the
+	// caller is given. The Caller leaves them zero to take what it is given.
+	LocalIP, PeerIP netip.Addr
+	DNS             [2]netip.Addr // told to a caller that asks (RFC 1877)
+
+	Name, Password string // Caller: who we are
+
+	// EchoInterval is the silence after which an LCP Echo-Request is sent, and
+	// again after each further one; EchoFailures of them unanswered mean that the line
+	// is dead. Zero values are 3 s and 5: a dead line is noticed after 18 s. A negative
+	// interval sends none.
+	EchoInterval time.Duration
+	EchoFailures int
+
+	// SetupLimit bounds the time until IP is up; zero is 3 minutes.
+	SetupLimit time.Duration
+}
+
+func (c Config) withDefaults() Config {
+	if len(c.MPPE) == 0 {
+		c.MPPE = []mppe.Strength{mppe.Bits128, mppe.Bits56, mppe.Bits40}
+	}
+	if c.EchoInterval == 0 {
+		c.EchoInterval = 3 * time.Second
+	}
+	if c.EchoFailures <= 0 {
+		c.EchoFailures = 5
+	}
+	if c.SetupLimit <= 0 {
+		c.SetupLimit = 3 * time.Minute
+	}
+	return c
+}
+
+func (c Config) allows(m AuthMethod) bool {
+	for _, a := range c.Auth {
+		if a == m {
+			return true
+		}
+	}
+	return false
+}
+
+// String leaves the password out.
+func (c Config) String() string {
+	return fmt.Sprintf("ppp.Config{role %d, auth %v, encryption %v, MPPE %v, local %v, peer %v, name %q}",
+		int(c.Role), c.Auth, c.Encryption, c.MPPE, c.LocalIP, c.PeerIP, c.Name)
+}
+
+// Format implements fmt.Formatter, so that no verb prints the password.
+func (c Config) Format(s fmt.State, _ rune) { io.WriteString(s, c.String()) }
+
+// MarshalText keeps the password out of logs, which encode rather than print.
+func (c Config) MarshalText() ([]byte, error) { return []byte(c.String()), nil }

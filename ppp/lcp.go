@@ -1,0 +1,382 @@
+package ppp
+
+import (
+	"encoding/binary"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// LCP's Configuration Options. Types not named here are rejected: among them
+// callback (13), multilink's MRRU (17), short sequence numbers (18) and endpoint
+// discriminator (19), which Windows asks for and goes on without.
+const (
+	lcpMRU   byte = 1 // RFC 1661 section 6.1
+	lcpACCM  byte = 2 // RFC 1662 section 7.1
+	lcpAuth  byte = 3 // RFC 1661 section 6.2
+	lcpMagic byte = 5 // RFC 1661 section 6.4
+	lcpPFC   byte = 7 // RFC 1661 section 6.5
+	lcpACFC  byte = 8 // RFC 1661 section 6.6
+)
+
+// CHAP's algorithms in the authentication option (IANA "PPP Authentication
+// Algorithms").
+const (
+	algorithmMD5      = 0x05
+	algorithmMSCHAP   = 0x80
+	algorithmMSCHAPv2 = 0x81
+)
+
+const (
+	defaultMRU = 1500
+	minMRU     = 128
+
+	maxLoops = 4 // equal magic numbers in a row until the line is said to be looped
+	maxIdent = 4 // Identifications kept, the newest
+	maxText  = 80
+)
+
+// lcpOptions is what one end asked for in LCP and the other end granted: how to send to it.
+type lcpOptions struct {
+	mru       int
+	accm      uint32
+	magic     uint32
+	pfc, acfc bool
+	auth      AuthMethod // how the other end must authenticate itself
+}
+
+var lcpDefaults = lcpOptions{mru: defaultMRU, accm: allControls}
+
+// lcpLayer is the Link Control Protocol, RFC 1661.
+type lcpLayer struct {
+	s *Session
+
+	refused [256]bool    // options of ours, by type, that the peer rejected
+	magic   uint32       // ours
+	accm    uint32       // what we ask the peer to escape
+	auth    []AuthMethod // to be asked for, the present one first
+	theirs  []string     // what the peer said it would do instead
+	asked   lcpOptions   // the peer's last request
+	peer    lcpOptions   // the one in force
+	loops   int          // own magic numbers received in a row
+	ident   []string
+}
+
+func newLCP(s *Session) *lcpLayer {
+	l := &lcpLayer{s: s, peer: lcpDefaults}
+	if s.cfg.Role == Answerer {
+		l.auth = append(l.auth, s.cfg.Auth...)
+	}
+	l.newMagic()
+	return l
+}
+
+func (l *lcpLayer) newMagic() {
+	var b [4]byte
+	for l.magic = 0; l.magic == 0; l.magic = binary.BigEndian.Uint32(b[:]) {
+		if !l.s.random(b[:]) {
+			l.magic = 1 // the session is at its end
+			return
+		}
+	}
+}
+
+func (l *lcpLayer) request() []option {
+	var opts []option
+	add := func(o option) {
+		if !l.refused[o.kind] {
+			opts = append(opts, o)
+		}
+	}
+	add(option32(lcpACCM, l.accm))
+	if len(l.auth) > 0 {
+		add(l.auth[0].option())
+	}
+	add(option32(lcpMagic, l.magic))
+	add(option{kind: lcpPFC})
+	add(option{kind: lcpACFC})
+	return opts
+}
+
+// option is the method as LCP's authentication option.
+func (m AuthMethod) option() option {
+	switch m {
+	case PAP:
+		return option16(lcpAuth, protoPAP)
+	case CHAPMD5:
+		return option{lcpAuth, []byte{byte(protoCHAP >> 8), byte(protoCHAP & 0xff), algorithmMD5}}
+	case MSCHAP:
+		return option{lcpAuth, []byte{byte(protoCHAP >> 8), byte(protoCHAP & 0xff), algorithmMSCHAP}}
+	default:
+		return option{lcpAuth, []byte{byte(protoCHAP >> 8), byte(protoCHAP & 0xff), algorithmMSCHAPv2}}
+	}
+}
+
+// authMethod is the reverse of AuthMethod.option, with words for what we do not know.
+func authMethod(o option) (AuthMethod, string) {
+	for m := PAP; m <= MSCHAPv2; m++ {
+		if m.option().equal(o) {
+			return m, m.String()
+		}
+	}
+	switch {
+	case len(o.data) >= 2 && o.data[0] == 0xc2 && o.data[1] == 0x27:
+		return 0, "EAP"
+	case len(o.data) >= 2 && o.data[0] == 0xc0 && o.data[1] == 0x27:
+		return 0, "SPAP"
+	}
+	return 0, fmt.Sprintf("protocol %x", o.data)
+}
+
+func (l *lcpLayer) judge(opts []option) (reject, nak []option) {
+	asked := lcpDefaults
+	for _, o := range opts {
+		if o.kind == lcpAuth && !l.authenticates() || !asked.take(o) {
+			reject = append(reject, o)
+			continue
+		}
+		if want, ok := l.better(o, &asked); ok {
+			nak = append(nak, want)
+		}
+	}
+	l.asked = asked
+	return reject, nak
+}
+
+// authenticates reports whether we would say who we are. The answering side does not:
+// what it proves, it proves in MS-CHAPv2.
+func (l *lcpLayer) authenticates() bool { return l.s.cfg.Role == Caller && len(l.s.cfg.Auth) > 0 }
+
+// take notes an option of a request, if its form is right, and reports whether
+// we know its type.
+func (p *lcpOptions) take(o option) bool {
+	switch o.kind {
+	case lcpMRU:
+		v, _ := o.uint16()
+		p.mru = int(v)
+	case lcpACCM:
+		p.accm, _ = o.uint32()
+	case lcpAuth:
+		p.auth, _ = authMethod(o)
+	case lcpMagic:
+		p.magic, _ = o.uint32()
+	case lcpPFC:
+		p.pfc = len(o.data) == 0
+	case lcpACFC:
+		p.acfc = len(o.data) == 0
+	default:
+		return false
+	}
+	return true
+}
+
+// better returns what we would rather have than o, if o cannot be granted.
+func (l *lcpLayer) better(o option, asked *lcpOptions) (option, bool) {
+	switch o.kind {
+	case lcpMRU:
+		return option16(lcpMRU, defaultMRU), asked.mru < minMRU
+	case lcpACCM:
+		return option32(lcpACCM, 0), len(o.data) != 4
+	case lcpMagic:
+		return l.loop(asked.magic)
+	case lcpAuth:
+		return l.s.cfg.Auth[0].option(), !l.s.cfg.allows(asked.auth)
+	case lcpPFC, lcpACFC:
+		return option{kind: o.kind}, len(o.data) != 0
+	}
+	return option{}, false
+}
+
+// loop judges the peer's magic number (RFC 1661 section 6.4): our own means that
+// the line hands our packets back, or that both ends drew the same number.
+func (l *lcpLayer) loop(magic uint32) (option, bool) {
+	if magic != 0 && (magic != l.magic || l.refused[lcpMagic]) {
+		l.loops = 0
+		return option{}, false
+	}
+	if magic != 0 {
+		l.loops++
+	}
+	if l.loops >= maxLoops {
+		l.s.end(Reason{Line, CodeLoopback, "our own packets come back: the modem is in command mode, or the line is looped"})
+	}
+	var b [4]byte
+	l.s.random(b[:])
+	return option{lcpMagic, b[:]}, true
+}
+
+// ours reports whether an LCP packet is an Echo of ours that the line hands back; it
+// shows nothing of the peer. A modem that has dropped to command mode does that.
+func (l *lcpLayer) ours(p packet) bool {
+	if p.code != codeEchoRequest && p.code != codeDiscardRequest || len(p.data) < 4 || l.refused[lcpMagic] {
+		return false
+	}
+	return binary.BigEndian.Uint32(p.data) == l.magic
+}
+
+func (l *lcpLayer) naked(opts []option) {
+	for _, o := range opts {
+		switch o.kind {
+		case lcpACCM:
+			v, _ := o.uint32()
+			l.accm |= v
+		case lcpMagic:
+			l.newMagic()
+		}
+	}
+	if _, ok := find(opts, lcpAuth); ok && len(l.auth) > 0 {
+		l.nextAuth(opts)
+	}
+}
+
+// nextAuth takes a Nak of the method we ask for. If the peer names one that we
+// allow, that is next; if not, our next one may still suit it.
+func (l *lcpLayer) nextAuth(nak []option) {
+	l.auth = l.auth[1:]
+	for _, o := range nak {
+		if o.kind != lcpAuth {
+			continue
+		}
+		m, words := authMethod(o)
+		l.theirs = append(l.theirs, words)
+		for i, a := range l.auth {
+			if a == m {
+				copy(l.auth[1:i+1], l.auth[:i])
+				l.auth[0] = m
+				return
+			}
+		}
+	}
+	if len(l.auth) == 0 {
+		l.s.end(Reason{Peer, CodeAuthRefused, fmt.Sprintf("%s offers only %s to log in, and %s is asked for",
+			l.s.them(), strings.Join(l.theirs, ", "), methods(l.s.cfg.Auth))})
+	}
+}
+
+// methods lists methods in words: "MS-CHAPv2 or PAP".
+func methods(list []AuthMethod) string {
+	var names []string
+	for _, m := range list {
+		names = append(names, m.String())
+	}
+	return strings.Join(names, " or ")
+}
+
+func (l *lcpLayer) rejected(opts []option) {
+	for _, o := range opts {
+		if o.kind == lcpAuth {
+			l.s.end(Reason{Peer, CodeAuthRefused, fmt.Sprintf("%s refuses to log in, and %s is asked for",
+				l.s.them(), methods(l.s.cfg.Auth))})
+		}
+		l.refused[o.kind] = true
+	}
+}
+
+// control takes the packets that LCP has beyond the automaton's own.
+func (l *lcpLayer) control(p packet) bool {
+	switch p.code {
+	case codeProtocolReject:
+		if l.s.lcp.state == opened && len(p.data) >= 2 {
+			l.s.protocolRejected(binary.BigEndian.Uint16(p.data))
+		}
+	case codeEchoRequest:
+		if len(p.data) >= 4 {
+			l.s.send(protoLCP, packet{codeEchoReply, p.id, append(l.magicNow(), p.data[4:]...)})
+		}
+	case codeEchoReply, codeDiscardRequest, codeTimeRemaining:
+		// That it came is all that matters.
+	case codeIdentification:
+		if len(p.data) > 4 {
+			l.identified(printable(p.data[4:]))
+		}
+	default:
+		return false
+	}
+	return true
+}
+
+func (l *lcpLayer) identified(text string) {
+	for _, t := range l.ident {
+		if t == text {
+			return
+		}
+	}
+	if len(l.ident) == maxIdent {
+		l.ident = l.ident[1:]
+	}
+	l.ident = append(l.ident, text)
+}
+
+// printable makes text of what the peer sent: bounded, and safe to show.
+func printable(b []byte) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return '.'
+		}
+		return r
+	}, string(clip(b, maxText)))
+}
+
+// magicNow returns our magic number as LCP's packets bear it: zero if the peer would not
+// have one.
+func (l *lcpLayer) magicNow() []byte {
+	if l.refused[lcpMagic] {
+		return make([]byte, 4)
+	}
+	return binary.BigEndian.AppendUint32(nil, l.magic)
+}
+
+func (l *lcpLayer) up() {
+	l.peer = l.asked
+	if !l.refused[lcpACCM] {
+		l.s.deframer.ACCM = l.accm
+	}
+	l.s.lcpUp()
+}
+
+func (l *lcpLayer) down() {
+	l.peer = lcpDefaults
+	l.s.deframer.ACCM = allControls
+	l.s.lcpDown()
+}
+
+func (l *lcpLayer) finished() {
+	text := l.s.them() + " never answered PPP"
+	code := CodeLCPTimeout
+	if l.s.deframer.Counts().Good > 0 {
+		text, code = l.s.them()+" spoke PPP, but no agreement on the link was reached", CodeLCPFailed
+	}
+	l.s.blame(Reason{Peer, code, text})
+	l.s.die()
+}
+
+func (l *lcpLayer) terminated(data []byte) { l.s.blame(farewell(l.s.them(), data)) }
+
+// mtu is the longest packet that the peer takes.
+func (l *lcpLayer) mtu() int { return min(l.peer.mru, defaultMRU) }
+
+// echoTimer returns when the silence of the line has lasted long enough to ask; zero for never.
+func (s *Session) echoTimer() time.Time {
+	if s.lcp.state != opened || s.phase >= phaseTerminate || s.cfg.EchoInterval < 0 {
+		return time.Time{}
+	}
+	return s.heardAt.Add(s.cfg.EchoInterval * time.Duration(s.echoes+1))
+}
+
+// echo asks a silent peer whether it is still there. The request is of 8 octets
+// exactly: NT 3.5 hangs on any other (Q128977).
+func (s *Session) echo() {
+	t := s.echoTimer()
+	if t.IsZero() || s.now.Before(t) {
+		return
+	}
+	if s.echoes >= s.cfg.EchoFailures {
+		s.blame(Reason{Line, CodeEchoTimeout, fmt.Sprintf("the line is dead: nothing has come from %s for %v",
+			s.them(), s.now.Sub(s.heardAt).Round(time.Second))})
+		s.die()
+		return
+	}
+	s.echoes++
+	s.echoID++
+	s.send(protoLCP, packet{codeEchoRequest, s.echoID, s.link.magicNow()})
+}

@@ -1,0 +1,269 @@
+package ppp
+
+import (
+	"fmt"
+	"io"
+	"net/netip"
+	"time"
+
+	"postern/ppp/hdlc"
+	"postern/ppp/mschap"
+)
+
+// phase is the phase of RFC 1661 section 3.2. Its order is the order in which a
+// session goes through them; only a restarted LCP leads back.
+type phase int
+
+const (
+	phaseEstablish phase = iota
+	phaseAuthenticate
+	phaseNetwork
+	phaseTerminate
+	phaseDead
+)
+
+// Session is one end of one call. It is not safe for concurrent use.
+type Session struct {
+	cfg   Config
+	now   time.Time
+	phase phase
+	pace  pace
+
+	lcp, ccp, ipcp automaton
+	link           *lcpLayer
+	crypt          *ccpLayer
+	net            *ipcpLayer
+
+	auth       party       // the authentication under way or done; nil if none
+	judging    bool        // an EventAuth waits for its Answer,
+	abandoned  bool        // which no longer matters, as LCP started again
+	method     AuthMethod  // by which the caller was authenticated,
+	user       string      // and under which name
+	known      bool        // user is set: a second log-in must be the same person
+	keys       mschap.Keys // what the authentication yielded for MPPE
+	encryption Policy      // of the box, or of this user
+	peerIP     netip.Addr  // likewise
+
+	heldIPCP []byte // a request of the peer's that came before encryption was up
+
+	deframer hdlc.Deframer
+	out      []byte // waits for the line
+	scratch  []byte // a packet being built
+	sealed   []byte // and encrypted
+	header   [4]byte
+	rejectID byte
+
+	events []Event
+	next   int    // the first event not taken yet
+	rx     []byte // what the packets in events point into
+
+	heardAt time.Time // when the last good frame came
+	echoes  int       // sent since
+	echoID  byte
+	setupBy time.Time // IP must be up by then; zero once it is
+
+	cause  Reason // the first cause of the end
+	counts Counts
+}
+
+// Counts is what a Session has seen since it began. They only grow.
+type Counts struct {
+	Line        hdlc.Counts // frames, good and bad
+	Ignored     uint64      // packets that made no sense where they came
+	Unencrypted uint64      // IP packets dropped since they came in clear
+	Undecrypted uint64      // encrypted packets lost to MPPE's loss of step
+	Overflow    uint64      // replies not sent because the line did not keep up
+}
+
+// The bounds on what waits for the line, in octets. A flood of requests is answered only
+// as far as the line keeps up; the packets of the retry timers come again.
+const (
+	maxReplies = 8 << 10
+	maxOut     = 32 << 10
+)
+
+// New starts a session, with LCP's first packet. now is the time; all later calls
+// give a later one.
+func New(cfg Config, now time.Time) *Session {
+	s := &Session{cfg: cfg.withDefaults(), now: now, heardAt: now}
+	s.setupBy = now.Add(s.cfg.SetupLimit)
+	s.link, s.crypt, s.net = newLCP(s), &ccpLayer{s: s}, &ipcpLayer{s: s}
+	s.lcp = s.automaton(protoLCP, s.link)
+	s.ccp = s.automaton(protoCCP, s.crypt)
+	s.ipcp = s.automaton(protoIPCP, s.net)
+	s.deframer.ACCM = allControls
+	s.lcp.open()
+	s.lcp.on(evUp)
+	if s.phase == phaseTerminate { // there was no randomness for a magic number
+		s.lcp.close()
+	}
+	return s
+}
+
+// Format implements fmt.Formatter, so that no verb prints what a Session knows.
+func (s *Session) Format(f fmt.State, _ rune) { io.WriteString(f, "ppp.Session") }
+
+// Input takes bytes from the line, however they are cut. It never fails: what makes no
+// sense is counted and dropped. Packets in events not yet taken are lost.
+func (s *Session) Input(now time.Time, wire []byte) {
+	s.now = now
+	s.forgetPackets()
+	for s.phase != phaseDead {
+		var frame []byte
+		if frame, wire = s.deframer.Next(wire); frame == nil {
+			return
+		}
+		s.frame(frame)
+	}
+}
+
+// Output appends all bytes that wait for the line to dst.
+func (s *Session) Output(dst []byte) []byte {
+	dst = append(dst, s.out...)
+	s.out = s.out[:0]
+	return dst
+}
+
+// NextEvent takes the oldest event. Its Kind is NoEvent if there is none.
+func (s *Session) NextEvent() Event {
+	if s.next == len(s.events) {
+		s.events, s.next = s.events[:0], 0
+		return Event{}
+	}
+	e := s.events[s.next]
+	s.events[s.next] = Event{}
+	s.next++
+	return e
+}
+
+// Deadline returns when Advance is next due; zero if never.
+func (s *Session) Deadline() time.Time {
+	if s.phase == phaseDead {
+		return time.Time{}
+	}
+	var d time.Time
+	for _, t := range [...]time.Time{s.lcp.timer, s.ccp.timer, s.ipcp.timer, s.authTimer(), s.echoTimer(), s.setupBy} {
+		if !t.IsZero() && (d.IsZero() || t.Before(d)) {
+			d = t
+		}
+	}
+	return d
+}
+
+// Advance runs the timers that are due.
+func (s *Session) Advance(now time.Time) {
+	s.now = now
+	if s.phase == phaseDead {
+		return
+	}
+	if !s.setupBy.IsZero() && !now.Before(s.setupBy) && s.phase < phaseTerminate {
+		s.setupBy = time.Time{}
+		s.end(Reason{Line, CodeSetupTimeout, fmt.Sprintf("IP was not up after %v", s.cfg.SetupLimit)})
+	}
+	s.echo()
+	if s.auth != nil && s.phase < phaseTerminate {
+		s.auth.expire()
+	}
+	s.ipcp.expire(now)
+	s.ccp.expire(now)
+	s.lcp.expire(now)
+}
+
+// Close ends the session: in order if the line still carries bytes, at once if
+// why is the line's (carrier lost). EventEnded follows, with the first cause.
+func (s *Session) Close(now time.Time, why Reason) {
+	s.now = now
+	if why.Side == Line {
+		s.blame(why)
+		s.die()
+		return
+	}
+	s.end(why)
+}
+
+// Ident returns what the peer calls itself in LCP Identification (RFC 1570), newest
+// last.
+func (s *Session) Ident() []string { return s.link.ident }
+
+// Counts returns the counts so far.
+func (s *Session) Counts() Counts {
+	c := s.counts
+	c.Line = s.deframer.Counts()
+	c.Ignored += uint64(s.lcp.bad + s.ccp.bad + s.ipcp.bad)
+	return c
+}
+
+// them is what the texts call the peer.
+func (s *Session) them() string {
+	if s.cfg.Role == Answerer {
+		return "the caller"
+	}
+	return "the answering side"
+}
+
+// blame sets the cause of the end, if none came first.
+func (s *Session) blame(r Reason) {
+	if s.cause.IsZero() {
+		s.cause = r
+	}
+}
+
+// end begins an orderly end: LCP's Terminate-Request says why.
+func (s *Session) end(r Reason) {
+	s.blame(r)
+	if s.phase >= phaseTerminate {
+		return
+	}
+	s.phase = phaseTerminate
+	s.setupBy = time.Time{}
+	s.lcp.farewell = []byte(r.Text)
+	s.lcp.close()
+}
+
+// die is the very end.
+func (s *Session) die() {
+	if s.phase == phaseDead {
+		return
+	}
+	s.phase = phaseDead
+	s.auth = nil
+	s.forgetSecrets()
+	s.emit(Event{Kind: EventEnded, Reason: s.cause})
+}
+
+func (s *Session) forgetSecrets() {
+	s.keys = mschap.Keys{}
+	s.crypt.tx, s.crypt.rx = nil, nil
+}
+
+func (s *Session) emit(e Event) { s.events = append(s.events, e) }
+
+// forgetPackets makes room for the packets of the next Input.
+func (s *Session) forgetPackets() {
+	s.rx = s.rx[:0]
+	keep := s.events[:0]
+	for _, e := range s.events[s.next:] {
+		if e.Kind != EventPacket {
+			keep = append(keep, e)
+		}
+	}
+	s.events, s.next = keep, 0
+}
+
+func (s *Session) clock() time.Time { return s.now }
+
+// random fills b. Without randomness there is no session.
+func (s *Session) random(b []byte) bool {
+	if _, err := io.ReadFull(s.cfg.Rand, b); err != nil {
+		s.end(Reason{Us, CodeNoRandomness, fmt.Sprintf("no random bytes for a challenge: %v", err)})
+		return false
+	}
+	return true
+}
+
+func (s *Session) authTimer() time.Time {
+	if s.auth == nil || s.phase >= phaseTerminate {
+		return time.Time{}
+	}
+	return s.auth.timer()
+}
