@@ -91,7 +91,7 @@ func copyBody(f io.Writer, body io.Reader) (size int64, err error) {
 			return size, nil
 		}
 		if readErr != nil {
-			return size, fmt.Errorf("message was cut short: %w", readErr)
+			return size, fmt.Errorf("%w: %w", ErrCutShort, readErr)
 		}
 	}
 }

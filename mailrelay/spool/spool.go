@@ -20,6 +20,9 @@ var (
 	ErrFull = errors.New("spool: the disk is full")
 	// ErrTooBig is what a reader made by Limit fails with.
 	ErrTooBig = errors.New("message is larger than allowed")
+	// ErrCutShort says that the body given to Deliver or Accept failed; the error
+	// wraps the body's own too.
+	ErrCutShort = errors.New("message was cut short")
 	// ErrLocked is returned by Lock while another session has the mailbox.
 	ErrLocked = errors.New("mailbox is in use by another session")
 	// ErrKnown is returned by Deliver for a Source that is already here, or was
