@@ -1,0 +1,162 @@
+package exchange
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// These tests are in real time: they meet the kernel's sockets and ptys. The
+// deadlines only end a test that has failed.
+
+const patience = 20 * time.Second
+
+// script writes and expects on a DTE that is not a Port.
+func script(t *testing.T, dte io.ReadWriter, steps ...string) {
+	t.Helper()
+	var seen []byte
+	b := make([]byte, 256)
+	for i := 0; i < len(steps); i += 2 {
+		if _, err := dte.Write([]byte(steps[i])); err != nil {
+			t.Fatalf("writing %q: %v", steps[i], err)
+		}
+		for !bytes.Contains(seen, []byte(steps[i+1])) {
+			n, err := dte.Read(b)
+			seen = append(seen, b[:n]...)
+			if err != nil {
+				t.Fatalf("after %q, waiting for %q, have %q: %v", steps[i], steps[i+1], seen, err)
+			}
+		}
+		_, seen, _ = bytes.Cut(seen, []byte(steps[i+1]))
+	}
+}
+
+func serveTCP(t *testing.T, m *Modem) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error)
+	go func() { done <- ServeTCP(ctx, l, m) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("ServeTCP = %v", err)
+		}
+	})
+	return l.Addr().String()
+}
+
+func dialTCP(t *testing.T, addr string) net.Conn {
+	t.Helper()
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn.SetDeadline(time.Now().Add(patience))
+	t.Cleanup(func() { conn.Close() })
+	return conn
+}
+
+func TestAnEmulatorOnASocketCallsAndIsHungUpWhenItCloses(t *testing.T) {
+	x := New(Config{Rate: 1_000_000})
+	b := open(t, x.Modem("100"))
+	defer b.Close()
+	b.ask("ATS0=1", "OK")
+	conn := dialTCP(t, serveTCP(t, x.Modem("200")))
+	script(t, conn, "ATE0\r", "OK\r\n", "ATS11=1DT100\r", "CONNECT 1000000\r\n")
+	b.expect("CONNECT 1000000\r\n")
+	want := randomBytes(50_000)
+	go func() {
+		conn.Write(want)
+		conn.Close()
+	}()
+	got := make([]byte, len(want)-x.cfg.Buffer-2000) // the modem forgets its buffer at the hang-up
+	if _, err := io.ReadFull(b, got); err != nil || !bytes.HasPrefix(want, got) {
+		t.Errorf("the bytes have changed, %v", err)
+	}
+	b.expect("NO CARRIER\r\n")
+}
+
+func TestASecondClientIsRefusedInWords(t *testing.T) {
+	addr := serveTCP(t, New(Config{}).Modem("200"))
+	first := dialTCP(t, addr)
+	script(t, first, "AT\r", "OK")
+	words, err := io.ReadAll(dialTCP(t, addr))
+	if err != nil || !strings.Contains(string(words), ErrInUse.Error()) {
+		t.Errorf("the second client reads %q, %v", words, err)
+	}
+	script(t, first, "AT\r", "OK")
+}
+
+func TestServeTCPEndsWithAClientConnected(t *testing.T) {
+	m := New(Config{}).Modem("200")
+	var conn net.Conn
+	t.Run("serve", func(t *testing.T) {
+		conn, _ = net.Dial("tcp", serveTCP(t, m))
+		script(t, conn, "AT\r", "OK")
+	})
+	conn.SetDeadline(time.Now().Add(patience))
+	if _, err := io.ReadAll(conn); os.IsTimeout(err) {
+		t.Error("the client is still connected")
+	}
+	conn.Close()
+	m.Port().Close()
+}
+
+func TestAProgramOnAPtyCallsAndIsHungUpWhenItCloses(t *testing.T) {
+	x := New(Config{Rate: 1_000_000})
+	b := open(t, x.Modem("100"))
+	defer b.Close()
+	b.ask("ATS0=1", "OK")
+	p, err := OpenPTY(x.Modem("200"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error)
+	go func() { done <- p.Serve(ctx) }()
+	for range 2 { // it can be opened again
+		tty, err := os.OpenFile(p.Path(), os.O_RDWR|unix.O_NOCTTY, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// What is typed before the modem has looked would be echoed by the kernel.
+		for !inUse(x.Modem("200")) {
+			time.Sleep(time.Millisecond)
+		}
+		script(t, tty, "ATE0\r", "OK\r\n", "ATS11=1DT100\r", "CONNECT 1000000\r\n")
+		b.expect("CONNECT 1000000\r\n")
+		want := randomBytes(20_000)
+		go tty.Write(want)
+		got := make([]byte, len(want))
+		if _, err := io.ReadFull(b, got); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("to B: the bytes have changed, %v", err)
+		}
+		go b.Write(want)
+		if _, err := io.ReadFull(tty, got); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("from B: the bytes have changed, %v", err)
+		}
+		tty.Close()
+		b.expect("NO CARRIER\r\n")
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Errorf("Serve = %v", err)
+	}
+}
+
+func inUse(m *Modem) bool {
+	m.x.mu.Lock()
+	defer m.x.mu.Unlock()
+	return m.port != nil
+}
