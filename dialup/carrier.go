@@ -26,9 +26,8 @@ const watchedTail = 512
 // then the line is silent. Content of a frame always has the frame's check
 // sequence and its closing flag behind it.
 type carrierWatch struct {
-	tail  []byte // since the last flag
-	long  bool   // the tail had to be cut: it is a frame
-	heard time.Time
+	tail []byte // since the last flag
+	long bool   // the tail had to be cut: it is a frame
 	// believeAt is when the silence is long enough; zero without suspicion.
 	believeAt time.Time
 	// results is what the modem said after NO CARRIER.

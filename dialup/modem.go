@@ -19,7 +19,6 @@ const (
 	guardTime   = 1100 * time.Millisecond // S12 is 1 s unless somebody changed it
 	dtrDrop     = time.Second             // &D2 wants S25, 50 ms; cheap modems want much more
 	hangupWait  = 4 * time.Second
-	clearWait   = time.Second // the far end's modem hangs up by itself
 	// ringCadence is a little more than the longest pause between two RINGs
 	// (6 s in North America); after it the caller has given up.
 	ringCadence = 8 * time.Second
@@ -285,6 +284,17 @@ func (m *modem) neverAnswers(ctx context.Context) error {
 	return nil
 }
 
+// showCallerID asks for caller ID in the two ways that modem makers have for
+// it. One without it answers the call all the same.
+func (m *modem) showCallerID(ctx context.Context) error {
+	for _, command := range []string{"AT+VCID=1", "AT#CID=1"} {
+		if _, err := m.command(ctx, command, commandWait); !isCommandError(err) {
+			return err
+		}
+	}
+	return nil
+}
+
 // connection is a trained carrier.
 type connection struct {
 	rate   int    // bit/s, 0 if the modem did not say
@@ -349,14 +359,6 @@ func (m *modem) connect(ctx context.Context, command string) (connection, error)
 			}
 		}
 	}
-}
-
-// abort ends training: any character does (V.250 section 6.3.5).
-func (m *modem) abort(ctx context.Context) error {
-	if err := m.send(ctx, "\r"); err != nil {
-		return err
-	}
-	return m.pause(ctx, clearWait)
 }
 
 // setDTR returns whether the port has a DTR to set.

@@ -363,7 +363,6 @@ func TestNoConnectIsSaidInTheModemsWords(t *testing.T) {
 // as AT&D2 has it.
 type linedPort struct {
 	net.Conn
-	s *script
 
 	mu      sync.Mutex
 	carrier bool
@@ -496,4 +495,14 @@ func (p timeoutPort) Read(b []byte) (int, error) {
 		err = io.EOF
 	}
 	return n, err
+}
+
+// plugIn makes the scripted modem the line's.
+func (s *script) plugIn(cfg *LineConfig) {
+	cfg.Open = func(context.Context) (Port, error) {
+		port, dte := net.Pipe()
+		s.dte = dte
+		go s.play()
+		return port, nil
+	}
 }

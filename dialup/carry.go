@@ -1,0 +1,440 @@
+package dialup
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"postern/internal/status"
+	"postern/ppp"
+)
+
+const (
+	trafficEvery = time.Second            // status.CallTraffic at most so often
+	dcdEvery     = 200 * time.Millisecond // polled: not every driver can wait for DCD
+	queueEvery   = 20 * time.Millisecond
+	// queueRoom is how much the port may hold unsent when the next IP packet
+	// is pulled: 20 ms at 115,200 bit/s and some more.
+	queueRoom = 512
+	// burst is how much is written at once when small packets wait.
+	burst = 512
+	// endWait bounds the good-byes of PPP: two Terminate-Requests.
+	endWait = 7 * time.Second
+	// drainWait bounds the last bytes after the end, our Terminate-Ack.
+	drainWait = 2 * time.Second
+)
+
+// callConfig is what carry needs besides the modem.
+type callConfig struct {
+	id       status.CallID
+	ppp      ppp.Config
+	auth     Authenticator // nil in the calling role
+	newStack func(Link) (Stack, error)
+	// online opens what runs on the stack, before the first packet is
+	// delivered; serve may be nil.
+	online       func(user string, up ppp.Event, s Stack) (serve func(context.Context) error, err error)
+	goodbye      ppp.Reason    // when ctx ends
+	idleLimit    time.Duration // 0: none
+	sessionLimit time.Duration
+	post         func(status.Event)
+	log          *slog.Logger
+}
+
+// call is one carrier from CONNECT to the end of PPP. All its fields belong to
+// the goroutine of run.
+type call struct {
+	cfg   callConfig
+	modem *modem
+	conn  connection
+	sess  *ppp.Session
+	stack Stack
+
+	start  time.Time
+	phase  phase
+	user   string
+	lastIP time.Time
+
+	// cause is why the call ends, the first one; zero while it does not.
+	cause ppp.Reason
+	// endBy is when waiting for PPP's end stops; zero while the call goes on.
+	endBy time.Time
+	over  bool // PPP has ended; its last bytes may still be on their way out
+	dead  bool // there is nobody left to talk to
+	err   error
+
+	watch     carrierWatch
+	watchDCD  bool // DCD is known to follow the carrier
+	dcdAt     time.Time
+	queueAt   time.Time
+	up, down  int64
+	posted    int64
+	trafficAt time.Time
+
+	out, packet []byte
+	writing     int // octets of the write under way
+	answers     chan ppp.Answer
+	judging     bool
+	served      chan error
+	jobs        sync.WaitGroup
+}
+
+// carry runs the call on a trained carrier until it has ended, and says why.
+// Everything that it started is joined when it returns; the carrier may still
+// stand. err is set when the port has failed.
+func carry(ctx context.Context, m *modem, conn connection, cfg callConfig) (outcome, error) {
+	now := time.Now()
+	jobs, stop := context.WithCancel(context.WithoutCancel(ctx))
+	c := &call{
+		cfg: cfg, modem: m, conn: conn,
+		start: now, lastIP: now, phase: negotiating,
+		answers: make(chan ppp.Answer, 1),
+		served:  make(chan error, 1),
+	}
+	if on, known := m.carrier(); known && on && m.dcdMoves {
+		c.watchDCD, c.dcdAt = true, now.Add(dcdEvery)
+	}
+	c.sess = ppp.New(cfg.ppp, now)
+	c.input(now, conn.first)
+	c.run(ctx, jobs)
+	lasted := time.Since(c.start)
+	stop()
+	if c.stack != nil {
+		c.stack.Close()
+	}
+	c.jobs.Wait()
+	c.traffic()
+	return outcome{
+		role: cfg.ppp.Role, reason: c.cause, phase: c.phase, user: c.user, lasted: lasted, up: c.up, down: c.down,
+	}, c.err
+}
+
+// run is the select loop. Writing never blocks it: one chunk at a time is with
+// the writer, and timers and input go on meanwhile.
+func (c *call) run(ctx, jobs context.Context) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	done := ctx.Done()
+	for !c.dead {
+		now := time.Now()
+		c.events(jobs, now)
+		c.fill(now)
+		if c.finished(now) {
+			c.because(c.cfg.goodbye) // PPP's end did not come in time
+			return
+		}
+		timer.Reset(c.deadline().Sub(now))
+		select {
+		case <-done:
+			done = nil
+			c.end(time.Now(), c.cfg.goodbye)
+		case chunk, open := <-c.modem.wire.in:
+			if !open {
+				c.gone(c.modem.wire.err)
+				return
+			}
+			c.input(time.Now(), chunk)
+		case err := <-c.modem.wire.wrote:
+			c.modem.wire.busy = false
+			if err != nil {
+				c.gone(err)
+				return
+			}
+			c.down += int64(c.writing)
+			c.writing = 0
+		case <-c.wake():
+		case answer := <-c.answers:
+			c.judging = false
+			c.sess.Authenticate(time.Now(), answer)
+		case err := <-c.served:
+			c.servicesEnded(err)
+		case <-timer.C:
+			c.tick(time.Now())
+		}
+	}
+}
+
+// deadline is the earliest time at which something has to be done.
+func (c *call) deadline() time.Time {
+	first := c.sess.Deadline()
+	earlier := func(t time.Time) {
+		if !t.IsZero() && (first.IsZero() || t.Before(first)) {
+			first = t
+		}
+	}
+	earlier(c.watch.believeAt)
+	earlier(c.dcdAt)
+	earlier(c.queueAt)
+	earlier(c.trafficAt)
+	earlier(c.endBy)
+	if c.endBy.IsZero() {
+		earlier(c.idleAt())
+		earlier(c.sessionAt())
+	}
+	if first.IsZero() {
+		return time.Now().Add(time.Hour)
+	}
+	return first
+}
+
+func (c *call) idleAt() time.Time {
+	if c.cfg.idleLimit <= 0 || c.phase < online {
+		return time.Time{}
+	}
+	return c.lastIP.Add(c.cfg.idleLimit)
+}
+
+func (c *call) sessionAt() time.Time {
+	if c.cfg.sessionLimit <= 0 {
+		return time.Time{}
+	}
+	return c.start.Add(c.cfg.sessionLimit)
+}
+
+// tick does everything that is due.
+func (c *call) tick(now time.Time) {
+	due := func(t time.Time) bool { return !t.IsZero() && !now.Before(t) }
+	if due(c.watch.believeAt) {
+		c.carrierLost(now)
+		return
+	}
+	if due(c.dcdAt) {
+		c.dcdAt = now.Add(dcdEvery)
+		if on, known := c.modem.carrier(); known && !on {
+			c.carrierLost(now)
+			return
+		}
+	}
+	if due(c.queueAt) {
+		c.queueAt = time.Time{}
+	}
+	if due(c.trafficAt) {
+		c.trafficAt = time.Time{}
+		c.traffic()
+	}
+	if c.endBy.IsZero() && due(c.idleAt()) {
+		c.end(now, ppp.Reason{Side: ppp.Us, Code: ppp.CodeIdleLimit, Text: "no packet for " + c.cfg.idleLimit.String()})
+	}
+	if c.endBy.IsZero() && due(c.sessionAt()) {
+		c.end(now, ppp.Reason{Side: ppp.Us, Code: ppp.CodeSessionLimit, Text: "the limit of " + c.cfg.sessionLimit.String() + " per call was reached"})
+	}
+	if due(c.sess.Deadline()) {
+		c.sess.Advance(now)
+	}
+}
+
+// input takes bytes from the line.
+func (c *call) input(now time.Time, p []byte) {
+	if len(p) == 0 {
+		return
+	}
+	if c.up == 0 && p[0] == '\n' {
+		p = p[1:] // the second half of CONNECT's line end
+	}
+	c.up += int64(len(p))
+	if !c.watchDCD {
+		c.watch.feed(now, p)
+	}
+	c.sess.Input(now, p)
+	c.count(now)
+}
+
+// events acts on what the session has to say.
+func (c *call) events(jobs context.Context, now time.Time) {
+	for {
+		ev := c.sess.NextEvent()
+		switch ev.Kind {
+		case ppp.NoEvent:
+			return
+		case ppp.EventAuth:
+			c.judge(jobs, ev.Auth)
+		case ppp.EventAuthenticated:
+			c.phase = max(c.phase, addressing)
+			if c.user == "" {
+				c.user = userOf(ev.Auth.Name)
+				c.cfg.post(status.CallAuthenticated{At: now, Call: c.cfg.id, User: c.user, Method: ev.Auth.Method.String()})
+			}
+		case ppp.EventEncrypted:
+			c.cfg.post(status.CallEncrypted{At: now, Call: c.cfg.id, Cipher: ev.Encryption})
+		case ppp.EventIPUp:
+			c.ipUp(jobs, now, ev)
+		case ppp.EventPacket:
+			c.lastIP = now
+			if c.stack != nil {
+				c.stack.Deliver(ev.Packet)
+			}
+		case ppp.EventEnded:
+			c.because(ev.Reason)
+			c.over = true
+			c.endBy = now.Add(drainWait)
+		}
+	}
+}
+
+// userOf takes off the domain that Windows may put before the name.
+func userOf(name string) string { return name[strings.LastIndexByte(name, '\\')+1:] }
+
+// judge asks the authenticator, one question at a time: a caller who floods
+// the line with them gets the engine's own pace.
+func (c *call) judge(jobs context.Context, req ppp.AuthRequest) {
+	c.phase = max(c.phase, authenticating)
+	if c.judging || c.cfg.auth == nil {
+		return
+	}
+	c.judging = true
+	c.jobs.Go(func() {
+		c.answers <- c.cfg.auth.Authenticate(jobs, req)
+	})
+}
+
+// ipUp makes the call's stack and opens the services on it, before the next
+// event can be the caller's first packet.
+func (c *call) ipUp(jobs context.Context, now time.Time, up ppp.Event) {
+	if c.stack != nil {
+		return // IPCP came up again; the addresses are the same
+	}
+	stack, err := c.cfg.newStack(Link{Local: up.Local, Peer: up.Peer, MTU: up.MTU, Rate: c.conn.rate})
+	if err != nil {
+		c.fail(now, "there is no TCP/IP for the call: "+err.Error())
+		return
+	}
+	c.stack = stack
+	serve, err := c.cfg.online(c.user, up, stack)
+	if err != nil {
+		c.fail(now, "the services could not be opened: "+err.Error())
+		return
+	}
+	c.phase, c.lastIP = online, now
+	c.cfg.post(status.CallIPUp{At: now, Call: c.cfg.id, Peer: up.Peer})
+	if serve != nil {
+		c.jobs.Go(func() { c.served <- serve(jobs) })
+	}
+}
+
+func (c *call) servicesEnded(err error) {
+	if err == nil {
+		err = errors.New("they stopped without an error")
+	}
+	c.fail(time.Now(), "the services ended early: "+err.Error())
+}
+
+// fill gives the idle writer its next chunk: control frames first, then as
+// many IP packets as make a burst. What is not pulled stays in the stack,
+// where TCP's congestion control sees it.
+func (c *call) fill(now time.Time) {
+	w := c.modem.wire
+	// Behind a NO CARRIER the modem would take our frames for commands, and
+	// their echo for life on the line.
+	if w.busy || !c.watch.believeAt.IsZero() {
+		return
+	}
+	c.out = c.sess.Output(c.out[:0])
+	for c.pulls(now) && len(c.out) < burst {
+		packet, found := c.stack.Next(c.packet[:0])
+		if !found {
+			break
+		}
+		c.packet, c.lastIP = packet, now
+		if c.sess.SendIP(now, packet) {
+			c.out = c.sess.Output(c.out)
+		}
+	}
+	if len(c.out) > 0 {
+		c.writing = len(c.out)
+		w.start(c.out)
+		c.count(now)
+	}
+}
+
+// pulls reports whether IP packets may go to the line now.
+func (c *call) pulls(now time.Time) bool {
+	if c.stack == nil || !c.endBy.IsZero() || !c.queueAt.IsZero() {
+		return false
+	}
+	if port, found := c.modem.wire.port.(outputQueue); found {
+		if waiting, known := port.OutputWaiting(); known && waiting > queueRoom {
+			c.queueAt = now.Add(queueEvery)
+			return false
+		}
+	}
+	return true
+}
+
+// wake is the stack's, when a packet could be taken from it.
+func (c *call) wake() <-chan struct{} {
+	if c.stack == nil || c.modem.wire.busy || !c.endBy.IsZero() || !c.queueAt.IsZero() || !c.watch.believeAt.IsZero() {
+		return nil
+	}
+	return c.stack.Wake()
+}
+
+// end closes PPP in order; the first reason is the call's.
+func (c *call) end(now time.Time, why ppp.Reason) {
+	c.because(why)
+	if c.endBy.IsZero() {
+		c.endBy = now.Add(endWait)
+		c.sess.Close(now, why)
+	}
+}
+
+func (c *call) fail(now time.Time, text string) {
+	c.end(now, ppp.Reason{Side: ppp.Us, Code: codeServices, Text: text})
+}
+
+func (c *call) because(why ppp.Reason) {
+	if c.cause.IsZero() {
+		c.cause = why
+	}
+}
+
+// carrierLost ends the call because the modem says that the line is gone.
+func (c *call) carrierLost(now time.Time) {
+	c.modem.cleared = true
+	c.modem.scan.feed(c.watch.results)
+	c.cut(now, ppp.Reason{Side: ppp.Line, Code: ppp.CodeCarrierLost, Text: "the carrier was lost"})
+}
+
+// gone ends the call because its port has failed.
+func (c *call) gone(err error) {
+	c.err = err
+	c.cut(time.Now(), ppp.Reason{Side: ppp.Line, Code: codePort, Text: err.Error()})
+}
+
+// cut ends the call at once: nobody is left to talk to. PPP may know of an
+// earlier cause, a Terminate-Request that came before the carrier went.
+func (c *call) cut(now time.Time, why ppp.Reason) {
+	c.dead = true
+	c.sess.Close(now, why)
+	for ev := c.sess.NextEvent(); ev.Kind != ppp.NoEvent; ev = c.sess.NextEvent() {
+		if ev.Kind == ppp.EventEnded {
+			c.because(ev.Reason)
+		}
+	}
+	c.because(why)
+}
+
+// finished reports whether the session has ended and its last bytes are out,
+// or have had their time.
+func (c *call) finished(now time.Time) bool {
+	if c.endBy.IsZero() {
+		return false
+	}
+	return c.over && !c.modem.wire.busy || !now.Before(c.endBy)
+}
+
+// count starts the clock for the next report of traffic.
+func (c *call) count(now time.Time) {
+	if c.trafficAt.IsZero() {
+		c.trafficAt = now.Add(trafficEvery)
+	}
+}
+
+// traffic reports the bytes on the line, when there are new ones.
+func (c *call) traffic() {
+	if sum := c.up + c.down; sum != c.posted {
+		c.posted = sum
+		c.cfg.post(status.CallTraffic{Call: c.cfg.id, Up: c.up, Down: c.down})
+	}
+}
