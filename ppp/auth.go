@@ -21,7 +21,7 @@ type party interface {
 }
 
 // patienceForLogin is how long a caller that must log in first may take to begin.
-const patienceForLogin = 30 * time.Second
+const patienceForLogin = 60 * time.Second
 
 // lcpUp begins what LCP agreed on.
 func (s *Session) lcpUp() {

@@ -17,8 +17,6 @@ const (
 	bit56        uint32 = 0x00000080 // M
 	bit128       uint32 = 0x00000040 // S
 	bit40        uint32 = 0x00000020 // L
-
-	strengthBits = bit56 | bit128 | bit40
 )
 
 // maxAsks is how often a peer that asks for something else is told what we would have.
@@ -79,12 +77,16 @@ func (l *ccpLayer) prepare() {
 	if l.allowed == 0 {
 		return
 	}
+	mode := l.s.cfg.MPPEMode
 	best := strongest(l.allowed)
-	l.offers = append(l.offers, best|bitStateless)
-	if rest := l.allowed &^ best; rest != 0 {
-		l.offers = append(l.offers, rest|bitStateless)
+	rest := l.allowed &^ best
+	if mode != StatefulOnly {
+		l.offers = append(l.offers, best|bitStateless)
+		if rest != 0 {
+			l.offers = append(l.offers, rest|bitStateless)
+		}
 	}
-	if !l.s.cfg.StatelessOnly {
+	if mode != StatelessOnly {
 		l.offers = append(l.offers, l.allowed)
 	}
 }
@@ -134,23 +136,32 @@ func (l *ccpLayer) want(v uint32) uint32 {
 		return strongest(l.offers[0]) | l.offers[0]&bitStateless
 	}
 	want := strongest(common)
-	// A peer that can do stateless mode says so when it is asked.
-	if v&bitStateless != 0 || l.s.cfg.StatelessOnly || l.asks == 0 {
-		want |= bitStateless
+	switch {
+	case l.s.cfg.MPPEMode == StatefulOnly:
+		return want
+	case v&bitStateless != 0, l.s.cfg.MPPEMode == StatelessOnly, l.asks == 0:
+		// A peer that can do stateless mode says so when it is asked.
+		return want | bitStateless
 	}
 	return want
 }
 
 func (l *ccpLayer) naked(opts []option) {
-	o, found := find(opts, ccpMPPE)
-	v, ok := o.uint32()
+	o, _ := find(opts, ccpMPPE)
+	v, _ := o.uint32()
 	pick := strongest(v & l.allowed)
 	l.naks++
-	if !found || !ok || pick == 0 || l.naks > maxFailure || len(l.offers) == 0 || v&bitStateless == 0 && l.s.cfg.StatelessOnly {
+	if pick == 0 || l.naks > maxFailure || len(l.offers) == 0 {
 		l.nextOffer()
 		return
 	}
 	pick |= v & bitStateless
+	switch l.s.cfg.MPPEMode {
+	case StatelessOnly:
+		pick |= bitStateless
+	case StatefulOnly:
+		pick &^= bitStateless
+	}
 	if pick == l.offers[0] {
 		l.nextOffer()
 		return
@@ -239,11 +250,17 @@ func (l *ccpLayer) finished() {
 	}
 	l.announce("")
 	if l.s.encryption == EncryptionRequire {
-		l.refuse()
+		l.s.end(l.s.noEncryption(l.s.them() + " did not agree on encryption"))
 	}
 }
 
-func (l *ccpLayer) terminated([]byte) {}
+// terminated takes the peer's word that it will have none of what we offer. To ask on
+// until the counters run out would only keep the caller waiting.
+func (l *ccpLayer) terminated([]byte) {
+	if l.s.encryption == EncryptionRequire {
+		l.refuse()
+	}
+}
 
 // mustEncrypt reports whether IP must not pass in clear, here and now. Once the
 // peer has sent encrypted packets, a clear one is not its own.

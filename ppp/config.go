@@ -62,6 +62,15 @@ func (p Policy) String() string {
 	return "unknown policy"
 }
 
+// MPPEMode says which of MPPE's modes are allowed.
+type MPPEMode int
+
+const (
+	AnyMode       MPPEMode = iota // stateless if the peer can, stateful if not
+	StatelessOnly                 // as pppd has it by default
+	StatefulOnly                  // as Windows 95 before DUN 1.3 has it
+)
+
 // Config says how to hold one end of a call. It prints without its secrets.
 type Config struct {
 	Role     Role
@@ -72,9 +81,9 @@ type Config struct {
 	// lets anybody in. For the Caller it is what to agree to.
 	Auth []AuthMethod
 
-	Encryption    Policy
-	MPPE          []mppe.Strength // the strengths allowed; empty: all
-	StatelessOnly bool            // refuse MPPE's stateful mode
+	Encryption Policy
+	MPPE       []mppe.Strength // the strengths allowed; empty: all
+	MPPEMode   MPPEMode
 	// RekeyOnFlush is mppe.Config's: for peers that take RFC 3078 as Linux does.
 	RekeyOnFlush bool
 

@@ -9,17 +9,27 @@ const (
 	maxPeriod = 10 * time.Second
 )
 
-// pace is how long a session waits for an answer. It starts at the RFC's
-// default, grows when answers stay out, and follows the round trips that are seen.
-type pace struct{ wait time.Duration }
+// pace is how long a session waits for an answer. It starts at the RFC's default. While
+// no round trip has been measured, silence may be a long way or noise, and it
+// grows; afterwards silence is noise, and waiting longer would only lose time.
+type pace struct {
+	wait     time.Duration
+	measured bool
+}
 
 func (p *pace) period() time.Duration { return max(p.wait, minPeriod) }
 
 // late says that no answer came in time.
-func (p *pace) late() { p.wait = min(p.period()*3/2, maxPeriod) }
+func (p *pace) late() {
+	if !p.measured {
+		p.wait = min(p.period()*5/4, maxPeriod)
+	}
+}
 
 // answered says how long the answer to a packet that was sent once took.
-func (p *pace) answered(rtt time.Duration) { p.wait = min(2*rtt, maxPeriod) }
+func (p *pace) answered(rtt time.Duration) {
+	p.wait, p.measured = min(2*rtt, maxPeriod), true
+}
 
 // retry counts how often something is sent until it is answered.
 type retry struct {

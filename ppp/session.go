@@ -57,8 +57,9 @@ type Session struct {
 	next   int    // the first event not taken yet
 	rx     []byte // what the packets in events point into
 
-	heardAt time.Time // when the last good frame came
+	heardAt time.Time // when the last frame came
 	echoes  int       // sent since
+	badFCS  uint64    // bad frames seen when that was last set
 	echoID  byte
 	setupBy time.Time // IP must be up by then; zero once it is
 
@@ -111,6 +112,11 @@ func (s *Session) Input(now time.Time, wire []byte) {
 	for s.phase != phaseDead {
 		var frame []byte
 		if frame, wire = s.deframer.Next(wire); frame == nil {
+			// A frame that noise has spoiled still shows that somebody sends.
+			if bad := s.deframer.Counts().BadFCS; bad != s.badFCS {
+				s.badFCS = bad
+				s.alive()
+			}
 			return
 		}
 		s.frame(frame)
