@@ -3,13 +3,17 @@ package exchange
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"math/rand/v2"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // terminal is a person at a Port: it types, and reads until it has seen what
@@ -254,7 +258,7 @@ func TestACallGoesAtTheRateOfTheSlowerModem(t *testing.T) {
 		a.expect("CONNECT 14400\r\n")
 		b.expect("CONNECT 14400\r\n")
 		start := time.Now()
-		go a.send(string(make([]byte, 1440)))
+		go a.Write(make([]byte, 1440))
 		io.ReadFull(b, make([]byte, 1440))
 		if took := time.Since(start); took != time.Second {
 			t.Errorf("1440 bytes took %v", took)
@@ -358,29 +362,49 @@ func TestCloseWakesABlockedReadAndWrite(t *testing.T) {
 	})
 }
 
-func BenchmarkOneDirection(b *testing.B) {
-	x := New(Config{Rate: 100_000_000, Buffer: 1 << 16})
-	from, to := x.Modem("1").Port(), x.Modem("2").Port()
-	defer from.Close()
-	defer to.Close()
-	to.Write([]byte("ATQ1S0=1\r"))
-	from.Write([]byte("ATE0Q1D2\r"))
-	buf := make([]byte, 1<<16)
-	for from.m.Online() == false {
-		time.Sleep(time.Millisecond)
+// One operation is a second of 100 calls with both directions full, at the
+// rate of a telephone line and in real time. cpu-ms/call is what one such
+// second of one call costs.
+func BenchmarkCalls(b *testing.B) {
+	b.Run("fine", func(b *testing.B) { benchmarkCalls(b, Config{}) })
+	b.Run("coarse", func(b *testing.B) { benchmarkCalls(b, Config{Tick: 50 * time.Millisecond, Buffer: 512}) })
+}
+
+func benchmarkCalls(b *testing.B, cfg Config) {
+	const calls = 100
+	cfg.RingOn = time.Millisecond
+	x := New(cfg)
+	var ports []*Port
+	for i := range calls {
+		callee, caller := x.Modem(strconv.Itoa(1000+i)).Port(), x.Modem(strconv.Itoa(2000+i)).Port()
+		defer callee.Close()
+		defer caller.Close()
+		callee.Write([]byte("ATQ1S0=1\r"))
+		fmt.Fprintf(caller, "ATE0Q1S11=1D%d\r", 1000+i)
+		ports = append(ports, callee, caller)
 	}
-	b.SetBytes(1500)
-	go func() {
-		frame := make([]byte, 1500)
-		for range b.N {
-			from.Write(frame)
+	for _, p := range ports {
+		for !p.m.Online() {
+			time.Sleep(time.Millisecond)
 		}
-	}()
-	for left := b.N * 1500; left > 0; {
-		n, err := to.Read(buf)
-		if err != nil {
-			b.Fatal(err)
-		}
-		left -= n
 	}
+	second := make([]byte, 3360)
+	before := cpuTime(b)
+	for b.Loop() {
+		var all sync.WaitGroup
+		for _, p := range ports {
+			all.Go(func() { p.Write(second) })
+			all.Go(func() { io.ReadFull(p, make([]byte, len(second))) })
+		}
+		all.Wait()
+	}
+	b.ReportMetric(float64(cpuTime(b)-before)/1e6/float64(b.N)/calls, "cpu-ms/call")
+}
+
+func cpuTime(b *testing.B) time.Duration {
+	var u unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

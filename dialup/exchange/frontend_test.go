@@ -68,7 +68,7 @@ func dialTCP(t *testing.T, addr string) net.Conn {
 }
 
 func TestAnEmulatorOnASocketCallsAndIsHungUpWhenItCloses(t *testing.T) {
-	x := New(Config{Rate: 1_000_000})
+	x := New(Config{Rate: 1_000_000, RingOn: 10 * time.Millisecond})
 	b := open(t, x.Modem("100"))
 	defer b.Close()
 	b.ask("ATS0=1", "OK")
@@ -114,7 +114,7 @@ func TestServeTCPEndsWithAClientConnected(t *testing.T) {
 }
 
 func TestAProgramOnAPtyCallsAndIsHungUpWhenItCloses(t *testing.T) {
-	x := New(Config{Rate: 1_000_000})
+	x := New(Config{Rate: 1_000_000, RingOn: 10 * time.Millisecond})
 	b := open(t, x.Modem("100"))
 	defer b.Close()
 	b.ask("ATS0=1", "OK")

@@ -92,7 +92,7 @@ func TestCallerIDComesBetweenTheFirstAndTheSecondRing(t *testing.T) {
 		a, b := pair(t, Config{})
 		a.m.SetName("ALICE")
 		b.ask("AT+VCID=1", "OK")
-		time.Sleep(time.Date(2000, 1, 2, 3, 4, 0, 0, time.UTC).Sub(time.Now()))
+		time.Sleep(time.Until(time.Date(2000, 1, 2, 3, 4, 0, 0, time.UTC)))
 		a.send("ATDT5550100\r")
 		b.expect("\r\nRING\r\n")
 		got := b.expect("\r\nRING\r\n")

@@ -18,9 +18,8 @@ var ErrUnplugged = errors.New("the modem is not there: is it plugged in?")
 type Port struct {
 	m *Modem
 
-	reads, writes chan struct{} // hold a token while a Read or a Write is on
-	reader        chan struct{} // wakes the Read
-	writer        chan struct{} // wakes the Write
+	reads, writes  chan struct{} // hold a token while a Read or a Write is on
+	reader, writer alarm         // wake them
 
 	// Guarded by the Exchange's mutex.
 	fault error // why the port is of no use any more
@@ -58,33 +57,46 @@ func newPort(m *Modem) *Port {
 	return &Port{
 		m:     m,
 		reads: make(chan struct{}, 1), writes: make(chan struct{}, 1),
-		reader: make(chan struct{}, 1), writer: make(chan struct{}, 1),
+		reader: newAlarm(), writer: newAlarm(),
 	}
 }
 
-func wake(c chan struct{}) {
+// alarm wakes one Read or one Write: by its channel, or when its time is up.
+// The timer is kept, for a steady stream sleeps hundreds of times a second.
+type alarm struct {
+	ring  chan struct{}
+	timer *time.Timer
+}
+
+func newAlarm() alarm {
+	t := time.NewTimer(time.Hour)
+	t.Stop()
+	return alarm{make(chan struct{}, 1), t}
+}
+
+func (a alarm) wake() {
 	select {
-	case c <- struct{}{}:
+	case a.ring <- struct{}{}:
 	default:
 	}
 }
 
-func (p *Port) wakeReader() { wake(p.reader) }
-func (p *Port) wakeWriter() { wake(p.writer); p.held = false }
-
 // sleep waits until woken or until d has passed; a negative d is for ever.
-func sleep(woken <-chan struct{}, d time.Duration) {
+func (a alarm) sleep(d time.Duration) {
 	if d < 0 {
-		<-woken
+		<-a.ring
 		return
 	}
-	t := time.NewTimer(d)
-	defer t.Stop()
+	a.timer.Reset(d)
 	select {
-	case <-woken:
-	case <-t.C:
+	case <-a.ring:
+		a.timer.Stop()
+	case <-a.timer.C:
 	}
 }
+
+func (p *Port) wakeReader() { p.reader.wake() }
+func (p *Port) wakeWriter() { p.writer.wake(); p.held = false }
 
 // Read reads what the modem says, and during a call what the other modem
 // sends. It blocks until there is something. After Close it returns
@@ -97,7 +109,7 @@ func (p *Port) Read(b []byte) (int, error) {
 		if n > 0 || err != nil || len(b) == 0 {
 			return n, err
 		}
-		sleep(p.reader, wait)
+		p.reader.sleep(wait)
 	}
 }
 
@@ -137,7 +149,7 @@ func (p *Port) Write(b []byte) (int, error) {
 			return done, err
 		}
 		if n == 0 {
-			sleep(p.writer, wait)
+			p.writer.sleep(wait)
 		}
 	}
 }
