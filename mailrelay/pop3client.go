@@ -1,0 +1,426 @@
+package mailrelay
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+)
+
+const (
+	// maxListed bounds the messages of one upstream mailbox that the box keeps
+	// in memory while it looks at them (some 100 octets each).
+	maxListed = 100_000
+	// maxCapabilities bounds the lines of a CAPA reply.
+	maxCapabilities = 200
+	// maxUID is longer than RFC 1939 allows (70), because some providers are.
+	maxUID = 255
+)
+
+// pop3Client is our side of one POP3 session (RFC 1939) under TLS. It is used
+// by one goroutine. After an error other than a *pop3Refusal the session is
+// broken and only close remains.
+type pop3Client struct {
+	conn *secured
+	r    *bufio.Reader
+	w    io.Writer
+	body *pop3Body // the message that is being read, nil else
+}
+
+// pop3Refusal is an -ERR reply. Code is the response code of RFC 2449 section
+// 8 and RFC 3206 without brackets, "" if there was none.
+type pop3Refusal struct {
+	Code string
+	Text string // as the server wrote it: may repeat what it was sent
+}
+
+func (e *pop3Refusal) Error() string {
+	if e.Text == "" {
+		return "-ERR without a reason"
+	}
+	return legible(e.Text, 200)
+}
+
+// errPOP3Syntax is wrapped by every complaint about what the server wrote.
+var errPOP3Syntax = errors.New("not POP3")
+
+// dialPOP3 connects, secures the connection and reads the greeting.
+func dialPOP3(ctx context.Context, dial dialFunc, e Endpoint, conf *tls.Config) (*pop3Client, error) {
+	conn, err := connect(ctx, dial, e, conf, pop3Preface)
+	if err != nil {
+		return nil, err
+	}
+	c := newPOP3Client(conn)
+	if !e.StartTLS {
+		if _, err := c.reply(); err != nil {
+			c.close()
+			return nil, faultOf(e, "greeting", err)
+		}
+	}
+	return c, nil
+}
+
+func newPOP3Client(conn *secured) *pop3Client {
+	return &pop3Client{conn: conn, r: bufio.NewReaderSize(conn, maxLine), w: conn}
+}
+
+// pop3Preface asks for STLS (RFC 2595 section 4). A server that does not list
+// it is asked all the same, for some know STLS but not CAPA; the answer, not
+// the list, decides.
+func pop3Preface(d *plainDialogue) error {
+	if line, err := d.line(); err != nil {
+		return err
+	} else if _, err := parsePOP3Reply(line); err != nil {
+		return err
+	}
+	if err := d.send("STLS"); err != nil {
+		return err
+	}
+	line, err := d.line()
+	if err != nil {
+		return err
+	}
+	var refused *pop3Refusal
+	if _, err := parsePOP3Reply(line); errors.As(err, &refused) {
+		return d.notOffered("STLS")
+	} else if err != nil {
+		return err
+	}
+	return nil
+}
+
+func (c *pop3Client) close() { c.conn.guard.Close() }
+
+// command sends one line and reads the status line of its reply.
+func (c *pop3Client) command(line string) (string, error) {
+	if c.body != nil {
+		return "", errors.New("pop3: the message before this command was not read to its end")
+	}
+	if strings.ContainsAny(line, "\r\n\x00") {
+		return "", errors.New("pop3: a command holds a line end")
+	}
+	if _, err := io.WriteString(c.w, line+"\r\n"); err != nil {
+		return "", err
+	}
+	return c.reply()
+}
+
+func (c *pop3Client) reply() (string, error) {
+	line, err := readReplyLine(c.r)
+	if err != nil {
+		return "", err
+	}
+	return parsePOP3Reply(line)
+}
+
+// parsePOP3Reply reads a status line: "+OK text", "-ERR [CODE] text" or, in
+// AUTH, "+ challenge". It returns the text after the indicator.
+func parsePOP3Reply(line string) (string, error) {
+	indicator, text, _ := strings.Cut(line, " ")
+	switch {
+	case strings.EqualFold(indicator, "+OK"), indicator == "+":
+		return text, nil
+	case strings.EqualFold(indicator, "-ERR"):
+		refusal := &pop3Refusal{Text: text}
+		if strings.HasPrefix(text, "[") {
+			if code, _, ok := strings.Cut(text[1:], "]"); ok {
+				refusal.Code = strings.ToUpper(legible(code, 40))
+			}
+		}
+		return "", refusal
+	}
+	return "", fmt.Errorf("%w: the server wrote %q where +OK or -ERR belongs", errPOP3Syntax, legible(line, 60))
+}
+
+// multiline reads the lines of a multi-line reply (RFC 1939 section 3), at
+// most limit of them, and hands each to see.
+func (c *pop3Client) multiline(limit int, see func(line string) error) error {
+	for n := 0; ; n++ {
+		line, err := readReplyLine(c.r)
+		if err != nil {
+			return err
+		}
+		if line == "." {
+			return nil
+		}
+		if n == limit {
+			return fmt.Errorf("%w: a list of more than %d lines", errPOP3Syntax, limit)
+		}
+		if err := see(strings.TrimPrefix(line, ".")); err != nil {
+			return err
+		}
+	}
+}
+
+// capabilities asks CAPA (RFC 2449): names in upper case with their
+// parameters. A server without CAPA has none, which is no error.
+func (c *pop3Client) capabilities() (map[string]string, error) {
+	caps := make(map[string]string)
+	_, err := c.command("CAPA")
+	var refused *pop3Refusal
+	if errors.As(err, &refused) {
+		return caps, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	err = c.multiline(maxCapabilities, func(line string) error {
+		name, params, _ := strings.Cut(line, " ")
+		caps[strings.ToUpper(name)] = params
+		return nil
+	})
+	return caps, err
+}
+
+// login proves who we are: AUTH PLAIN (RFC 5034) where offered, since USER and
+// PASS cannot carry every password on every server; else USER and PASS.
+// Both are safe because the connection is a secured one.
+func (c *pop3Client) login(username, password string) error {
+	if strings.ContainsAny(username+password, "\r\n\x00") {
+		return &fault{auth: true, text: "the user name or password for the provider holds a line end: correct it in the configuration"}
+	}
+	caps, err := c.capabilities()
+	if err != nil {
+		return err
+	}
+	plain := false
+	for _, mech := range strings.Fields(caps["SASL"]) {
+		plain = plain || strings.EqualFold(mech, "PLAIN")
+	}
+	if plain {
+		// In two steps: the initial response of RFC 5034 must fit into 255
+		// octets and some servers that list SASL do not know it.
+		return c.prove("AUTH PLAIN", plainResponse(username, password))
+	}
+	return c.prove("USER "+username, "PASS "+password)
+}
+
+// prove sends the two lines of a log-in. What the server says to the second is
+// shown to nobody unless it is a refusal, since it may be an echo.
+func (c *pop3Client) prove(first, second string) error {
+	if _, err := c.command(first); err != nil {
+		return err
+	}
+	_, err := c.command(second)
+	if errors.Is(err, errPOP3Syntax) {
+		return fmt.Errorf("%w: the log-in was answered with neither +OK nor -ERR", errPOP3Syntax)
+	}
+	return err
+}
+
+// plainResponse is the one message of SASL PLAIN (RFC 4616) in base64.
+func plainResponse(username, password string) string {
+	return base64.StdEncoding.EncodeToString([]byte("\x00" + username + "\x00" + password))
+}
+
+// pop3Entry is one message of the upstream mailbox.
+type pop3Entry struct {
+	Number int
+	UID    string
+	Size   int64 // octets by the server's own count
+}
+
+// list is UIDL joined with LIST.
+func (c *pop3Client) list() ([]pop3Entry, error) {
+	if _, err := c.command("UIDL"); err != nil {
+		return nil, err
+	}
+	var entries []pop3Entry
+	at := make(map[int]int)
+	err := c.multiline(maxListed, func(line string) error {
+		number, uid, err := parseUIDL(line)
+		if err != nil {
+			return err
+		}
+		if _, twice := at[number]; twice {
+			return fmt.Errorf("%w: message %d is listed twice", errPOP3Syntax, number)
+		}
+		at[number] = len(entries)
+		entries = append(entries, pop3Entry{Number: number, UID: uid})
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if _, err := c.command("LIST"); err != nil {
+		return nil, err
+	}
+	err = c.multiline(maxListed, func(line string) error {
+		number, size, err := parseScan(line)
+		if err != nil {
+			return err
+		}
+		// A message that UIDL did not show (it may have arrived since) waits
+		// for the next session.
+		if i, ok := at[number]; ok {
+			entries[i].Size = size
+		}
+		return nil
+	})
+	return entries, err
+}
+
+// parseUIDL reads "1 whqtswO00WBw418f9t5JxYwZ" (RFC 1939 section 7).
+func parseUIDL(line string) (number int, uid string, err error) {
+	first, rest, _ := strings.Cut(line, " ")
+	number, err = parseNumber(first)
+	if err != nil {
+		return 0, "", err
+	}
+	uid = strings.Trim(rest, " ")
+	if uid == "" || len(uid) > maxUID || strings.ContainsFunc(uid, func(r rune) bool { return r < 0x21 || r > 0x7e }) {
+		return 0, "", fmt.Errorf("%w: message %d has the unique-id %q, which is not 1 to %d printable characters", errPOP3Syntax, number, legible(uid, 80), maxUID)
+	}
+	return number, uid, nil
+}
+
+// parseScan reads a scan listing, "1 120" and whatever the server adds
+// (RFC 1939 section 5).
+func parseScan(line string) (number int, size int64, err error) {
+	fields := strings.Fields(line)
+	if len(fields) < 2 {
+		return 0, 0, fmt.Errorf("%w: %q is no scan listing", errPOP3Syntax, legible(line, 60))
+	}
+	if number, err = parseNumber(fields[0]); err != nil {
+		return 0, 0, err
+	}
+	// A size beyond int64 is refused here; one merely too large is skipped later.
+	u, err := strconv.ParseUint(fields[1], 10, 63)
+	if err != nil {
+		return 0, 0, fmt.Errorf("%w: %q is no size", errPOP3Syntax, legible(fields[1], 40))
+	}
+	return number, int64(u), nil
+}
+
+func parseNumber(s string) (int, error) {
+	n, err := strconv.ParseUint(s, 10, 31)
+	if err != nil || n == 0 {
+		return 0, fmt.Errorf("%w: %q is no message number", errPOP3Syntax, legible(s, 40))
+	}
+	return int(n), nil
+}
+
+// remove marks a message as deleted; the server does it after quit.
+func (c *pop3Client) remove(number int) error {
+	_, err := c.command("DELE " + strconv.Itoa(number))
+	return err
+}
+
+// quit ends the session in order; only then are deletions carried out
+// (RFC 1939 section 6, the UPDATE state).
+func (c *pop3Client) quit() error {
+	_, err := c.command("QUIT")
+	return err
+}
+
+// retrieve begins to read a message of at most limit octets. The body must be
+// read to io.EOF before the next command.
+func (c *pop3Client) retrieve(number int, limit int64) (io.Reader, error) {
+	if _, err := c.command("RETR " + strconv.Itoa(number)); err != nil {
+		return nil, err
+	}
+	c.body = &pop3Body{r: c.r, left: limit, done: func() { c.body = nil }}
+	return c.body, nil
+}
+
+// errMessageTooLong is a server that sends more than it announced.
+var errMessageTooLong = errors.New("the message is longer than the server said and than this box takes")
+
+// pop3Body undoes the byte-stuffing of a multi-line reply and changes nothing
+// else. Only CR LF ends a line here: a message may hold bare LFs, and a dot
+// after one was not stuffed by a server that kept them.
+type pop3Body struct {
+	r     *bufio.Reader
+	left  int64
+	state bodyState
+	err   error
+	done  func()
+}
+
+type bodyState int
+
+const (
+	bodyLineStart bodyState = iota
+	bodyDot                 // a dot at the start of a line
+	bodyDotCR               // a dot and a CR
+	bodyCR                  // a CR within a line
+	bodyText
+)
+
+// Read implements io.Reader. It returns io.EOF only after the final dot, and
+// io.ErrUnexpectedEOF when the connection ended before it.
+func (b *pop3Body) Read(p []byte) (n int, err error) {
+	if b.err != nil {
+		return 0, b.err
+	}
+	for n < len(p) {
+		c, err := b.r.ReadByte()
+		if err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+		if err != nil {
+			b.err = err
+			return n, err
+		}
+		if b.state == bodyDotCR && c == '\n' {
+			b.err = io.EOF
+			b.done()
+			return n, io.EOF
+		}
+		emit := true
+		switch b.state {
+		case bodyLineStart:
+			if c == '.' {
+				b.state, emit = bodyDot, false
+			} else {
+				b.state = afterText(c)
+			}
+		case bodyDot:
+			// The dot was the stuffing; what follows is the line.
+			if c == '\r' {
+				b.state, emit = bodyDotCR, false
+			} else {
+				b.state = afterText(c)
+			}
+		case bodyDotCR:
+			// Not the end: ".\r" began a line of the message, stuffed with the
+			// dot that was dropped, so its CR is still owed.
+			if err := b.r.UnreadByte(); err != nil {
+				b.err = err
+				return n, err
+			}
+			c, b.state = '\r', bodyCR
+		case bodyCR:
+			if c == '\n' {
+				b.state = bodyLineStart
+			} else {
+				b.state = afterText(c)
+			}
+		case bodyText:
+			b.state = afterText(c)
+		}
+		if !emit {
+			continue
+		}
+		if b.left == 0 {
+			b.err = errMessageTooLong
+			return n, b.err
+		}
+		b.left--
+		p[n] = c
+		n++
+	}
+	return n, nil
+}
+
+func afterText(c byte) bodyState {
+	if c == '\r' {
+		return bodyCR
+	}
+	return bodyText
+}

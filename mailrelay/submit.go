@@ -1,0 +1,391 @@
+package mailrelay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"postern/internal/status"
+	"postern/mailrelay/spool"
+)
+
+// submitLeg sends one user's queue to one provider.
+//
+// What is durable when: the recipients that the server took are struck from
+// the envelope right after its 250, before anything else is done. A crash
+// between the two, or a 250 that is lost on the way, makes those recipients
+// get the message again (at least once, RFC 5321 section 4.1.1.4 and RFC 1047):
+// for mail, twice is a nuisance and never is a loss. Only after a bounce is in
+// the sender's mailbox are the recipients it names struck.
+//
+// Two things can fail, with a back-off each. The leg (name, network, TLS,
+// log-in): no message is charged for that, all wait and go together when it
+// works again. A message (4xx, a connection that breaks under it): it waits by
+// itself and the others pass it.
+type submitLeg struct {
+	u       *Upstream
+	account UpstreamAccount
+	poke    chan struct{}
+	queued  chan struct{}
+
+	failures int       // of the leg, in a row
+	retryAt  time.Time // of the leg
+	denied   bool      // the last failure was the log-in
+	seen     map[string]bool
+	// unsaved are envelopes whose change the disk refused. They stand for what
+	// the spool says, lest a message be sent again and again from a dying card.
+	unsaved map[string]spool.Envelope
+}
+
+func newSubmitLeg(u *Upstream, a UpstreamAccount) *submitLeg {
+	return &submitLeg{
+		u: u, account: a,
+		poke: make(chan struct{}, 1), queued: make(chan struct{}, 1),
+		seen: make(map[string]bool), unsaved: make(map[string]spool.Envelope),
+	}
+}
+
+func (l *submitLeg) run(ctx context.Context) {
+	force := false
+	for {
+		next := l.pass(ctx, force)
+		if ctx.Err() != nil {
+			return
+		}
+		if force = l.rest(ctx, next); ctx.Err() != nil {
+			return
+		}
+	}
+}
+
+// rest waits until next (zero: without end), a change of the queue, or a poke,
+// and says whether it was a poke.
+func (l *submitLeg) rest(ctx context.Context, next time.Time) (poked bool) {
+	var timer <-chan time.Time
+	if !next.IsZero() {
+		t := time.NewTimer(max(0, next.Sub(l.u.now())))
+		defer t.Stop()
+		timer = t.C
+	}
+	select {
+	case <-ctx.Done():
+	case <-timer:
+	case <-l.queued:
+	case <-l.poke:
+		return true
+	}
+	return false
+}
+
+// pass sends what is due, all of the queue if force is set, and returns when to
+// come back; zero: when something is queued.
+func (l *submitLeg) pass(ctx context.Context, force bool) (next time.Time) {
+	now := l.u.now()
+	queue, err := l.load(now)
+	if err != nil {
+		l.fail(now, "", faultOf(l.account.Submit, "reading the queue", err))
+		return l.retryAt
+	}
+	fresh := l.noteFresh(queue)
+	// A message that was just handed in is worth a try at once, for its sender is
+	// still on the line; but trying a refused password often locks the account.
+	held := now.Before(l.retryAt) && !force && (!fresh || l.denied)
+	switch {
+	case len(queue) == 0:
+	case !ClockPlausible(now):
+		l.u.report(l.account, status.Submit, "", clockFault(now))
+		l.retryAt = now.Add(clockRecheck)
+	case !held:
+		l.sendDue(ctx, queue, force)
+		if ctx.Err() != nil {
+			return time.Time{}
+		}
+	}
+	return l.postQueue()
+}
+
+// load reads the user's part of the queue and repairs what a box that did not
+// know the date wrote into it.
+func (l *submitLeg) load(now time.Time) ([]spool.Envelope, error) {
+	all, err := l.u.spool.Queue()
+	if err != nil {
+		return nil, spoolFault(err)
+	}
+	var mine []spool.Envelope
+	for _, env := range all {
+		if env.User != l.account.User {
+			continue
+		}
+		if changed, ok := l.unsaved[env.ID]; ok {
+			if err := l.save(changed); err != nil {
+				return nil, spoolFault(err)
+			}
+			if len(changed.To) == 0 {
+				continue
+			}
+			env = changed
+		}
+		// Accepted in 1970, it would have expired long ago by the right clock.
+		if ClockPlausible(now) && !ClockPlausible(env.Accepted) {
+			env.Accepted = now
+			if err := l.save(env); err != nil {
+				return nil, spoolFault(err)
+			}
+		}
+		// The clock has been set back: nothing waits longer than a pause can be.
+		if env.Next.After(now.Add(l.u.retry.max)) {
+			env.Next = now
+		}
+		mine = append(mine, env)
+	}
+	return mine, nil
+}
+
+// noteFresh says whether the queue holds a message that was never looked at.
+func (l *submitLeg) noteFresh(queue []spool.Envelope) bool {
+	seen, fresh := make(map[string]bool, len(queue)), false
+	for _, env := range queue {
+		fresh = fresh || !l.seen[env.ID]
+		seen[env.ID] = true
+	}
+	l.seen = seen
+	return fresh
+}
+
+// postQueue tells how many messages wait and returns when the next is tried.
+func (l *submitLeg) postQueue() (next time.Time) {
+	now := l.u.now()
+	queue, err := l.load(now)
+	if err != nil {
+		return now.Add(l.u.retry.min)
+	}
+	for i, env := range queue {
+		if i == 0 || env.Next.Before(next) {
+			next = env.Next
+		}
+	}
+	if len(queue) > 0 && next.Before(l.retryAt) {
+		next = l.retryAt
+	}
+	l.u.post(status.QueueChanged{User: l.account.User, Waiting: len(queue), NextTry: next})
+	return next
+}
+
+// sendDue opens sessions until everything due has had its try. A session that
+// breaks under a message is charged to that message, which then is not due any
+// more, so the loop ends.
+func (l *submitLeg) sendDue(ctx context.Context, queue []spool.Envelope, force bool) {
+	now := l.u.now()
+	due := slices.DeleteFunc(slices.Clone(queue), func(env spool.Envelope) bool { return !force && env.Next.After(now) })
+	for len(due) > 0 && ctx.Err() == nil {
+		var f *fault
+		due, f = l.session(ctx, due)
+		if ctx.Err() != nil {
+			return
+		}
+		if f != nil {
+			l.expire(f)
+			return
+		}
+	}
+}
+
+// session logs in and sends the envelopes in turn. It returns those it did not
+// come to, and the fault if the leg itself does not work.
+func (l *submitLeg) session(ctx context.Context, due []spool.Envelope) (rest []spool.Envelope, f *fault) {
+	u, a := l.u, l.account
+	ctx, cancel := context.WithTimeout(ctx, sessionLimit)
+	defer cancel()
+	c, err := dialSubmit(ctx, u.dial, a, u.hostname, u.now)
+	if err != nil {
+		return due, l.fail(u.now(), "", faultOf(a.Submit, "greeting", err))
+	}
+	defer c.close()
+	tls := c.conn.description()
+	if err := c.login(a); err != nil {
+		return due, l.fail(u.now(), tls, faultOf(a.Submit, "logging in", err))
+	}
+	l.failures, l.retryAt, l.denied = 0, time.Time{}, false
+	u.report(a, status.Submit, tls, nil)
+	for i, env := range due {
+		broken := l.send(ctx, c, env)
+		if broken == nil {
+			continue
+		}
+		f := faultOf(a.Submit, "sending mail", broken)
+		if f.auth {
+			return due[i+1:], l.fail(u.now(), tls, f)
+		}
+		if ctx.Err() == nil {
+			u.report(a, status.Submit, tls, f)
+		}
+		return due[i+1:], nil
+	}
+	if err := c.Quit(); err != nil {
+		u.log.Debug("upstream did not take leave", "upstream", a.Upstream, "err", err)
+	}
+	return nil, nil
+}
+
+// fail notes that the leg does not work.
+func (l *submitLeg) fail(now time.Time, tls string, f *fault) *fault {
+	l.failures++
+	l.denied = f.auth
+	l.retryAt = now.Add(l.u.retry.delay(l.failures))
+	if !errors.Is(f.err, context.Canceled) {
+		l.u.report(l.account, status.Submit, tls, f)
+	}
+	return f
+}
+
+// send gives one envelope its try and settles the result. The error says that
+// the session cannot go on.
+func (l *submitLeg) send(ctx context.Context, c *submitClient, env spool.Envelope) error {
+	body, err := l.u.spool.OpenQueued(env.ID)
+	if errors.Is(err, spool.ErrNoMessage) {
+		return nil
+	}
+	if err != nil {
+		f := spoolFault(err)
+		l.settle(env, outcome{deferred: all(env.To, refusal{Status: "4.3.0", Text: f.Error()})})
+		return nil
+	}
+	o := c.submit(env, body)
+	body.Close()
+	if ctx.Err() != nil && len(o.accepted)+len(o.failed) == 0 {
+		// The box is being stopped: nothing is known of this message, and it is
+		// not the message's doing.
+		return ctx.Err()
+	}
+	l.settle(env, o)
+	return o.broken
+}
+
+// settle makes an outcome durable: first what was delivered, then the bounce,
+// then the rest.
+func (l *submitLeg) settle(env spool.Envelope, o outcome) {
+	u, now := l.u, l.u.now()
+	if len(o.accepted) > 0 {
+		env.To = without(env.To, o.accepted)
+		// What remains was not reached by this try only for its own reasons, and
+		// begins anew.
+		env.Attempts = 0
+		if err := l.save(env); err != nil {
+			u.log.Error("a message was sent and its queue entry cannot be changed", "id", env.ID, "err", err)
+		}
+		u.post(status.MailSubmitted{At: now, User: env.User, Octets: env.Size})
+	}
+	failed := o.failed
+	if len(o.deferred) > 0 && u.retry.expired(env.Accepted, now) {
+		for _, r := range o.deferred {
+			failed = append(failed, u.retry.givenUp(r))
+		}
+	}
+	if len(failed) > 0 {
+		if err := l.bounce(env, failed); err != nil {
+			o.deferred = append(o.deferred, all(recipients(failed), refusal{Status: "4.3.0", Text: spoolFault(err).Error()})...)
+		} else {
+			env.To = without(env.To, recipients(failed))
+		}
+	}
+	if len(env.To) > 0 {
+		env.Attempts++
+		env.Next = now.Add(u.retry.delay(env.Attempts))
+		if len(o.deferred) > 0 {
+			env.LastError = o.deferred[0].reply()
+		}
+	}
+	if len(o.accepted) > 0 && len(env.To) == 0 && len(failed) == 0 {
+		return // removed above
+	}
+	if err := l.save(env); err != nil {
+		u.log.Error("a queue entry cannot be changed", "id", env.ID, "err", err)
+	}
+}
+
+// expire bounces what has waited too long for a leg that does not work.
+func (l *submitLeg) expire(f *fault) {
+	now := l.u.now()
+	queue, err := l.load(now)
+	if err != nil {
+		return // the pass tells of it when it reads the queue next
+	}
+	for _, env := range queue {
+		if l.u.retry.expired(env.Accepted, now) {
+			l.settle(env, outcome{deferred: all(env.To, refusal{Status: "4.4.1", Text: f.text})})
+		}
+	}
+}
+
+// givenUp is the last temporary refusal as the reason of a bounce.
+func (p retryPolicy) givenUp(r refusal) refusal {
+	return refusal{
+		Recipient: r.Recipient,
+		Status:    "4.4.7", // RFC 3463: delivery time expired
+		Text:      fmt.Sprintf("given up after %s; the last reason was: %s", days(p.during), r.reply()),
+	}
+}
+
+func days(d time.Duration) string {
+	if n := int(d.Hours() / 24); n > 1 {
+		return fmt.Sprintf("%d days", n)
+	}
+	return d.String()
+}
+
+// bounce tells the sender, in the mailbox of the user who handed the message
+// in. A message without a sender is itself a report and gets none (RFC 5321
+// section 4.5.5).
+func (l *submitLeg) bounce(env spool.Envelope, failed []refusal) error {
+	u := l.u
+	if env.From == "" {
+		u.log.Warn("a message without a sender was refused upstream and is dropped", "user", env.User, "id", env.ID, "reply", failed[0].reply())
+		return nil
+	}
+	b := bounce{Hostname: u.hostname, Remote: l.account.Submit.Host, Now: u.now(), Envelope: env, Refused: failed}
+	if body, err := u.spool.OpenQueued(env.ID); err == nil {
+		// A report without the original's header is better than none.
+		if b.Header, err = originalHeader(body); err != nil {
+			u.log.Error("a queued message cannot be read", "id", env.ID, "err", err)
+		}
+		body.Close()
+	}
+	_, err := u.spool.Deliver(env.User, b.source(), strings.NewReader(string(b.message())))
+	if err != nil && !errors.Is(err, spool.ErrKnown) {
+		u.log.Error("a bounce cannot be delivered; will try again", "user", env.User, "id", env.ID, "err", err)
+		return err
+	}
+	u.post(status.MailBounced{At: u.now(), User: env.User, Reason: failed[0].reply()})
+	return nil
+}
+
+// save makes an envelope durable, or keeps it in mind until the disk takes it.
+func (l *submitLeg) save(env spool.Envelope) error {
+	var err error
+	if len(env.To) == 0 {
+		err = l.u.spool.Remove(env.ID)
+	} else {
+		err = l.u.spool.Update(env)
+	}
+	if err != nil && !errors.Is(err, spool.ErrNoMessage) {
+		l.unsaved[env.ID] = env
+		return err
+	}
+	delete(l.unsaved, env.ID)
+	return nil
+}
+
+func without(to, gone []string) []string {
+	return slices.DeleteFunc(slices.Clone(to), func(addr string) bool { return slices.Contains(gone, addr) })
+}
+
+func recipients(rs []refusal) []string {
+	to := make([]string, len(rs))
+	for i, r := range rs {
+		to[i] = r.Recipient
+	}
+	return to
+}

@@ -1,0 +1,240 @@
+package mailrelay
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"sync"
+	"time"
+
+	"postern/internal/status"
+	"postern/mailrelay/spool"
+)
+
+const (
+	defaultPoll        = 5 * time.Minute
+	defaultMaxSize     = 50 << 20
+	defaultRetryMin    = time.Minute
+	defaultRetryMax    = 2 * time.Hour
+	defaultRetryPeriod = 5 * 24 * time.Hour // RFC 5321 section 4.5.4.1: at least 4-5 days
+	// clockRecheck is how soon a box without a date looks at its clock again.
+	clockRecheck = 10 * time.Second
+)
+
+// UpstreamSpool is what the upstream side needs of the spool.
+type UpstreamSpool interface {
+	Known(user, upstream string) (map[string]bool, error)
+	Deletions(user, upstream string) ([]string, error)
+	Gone(user, upstream string, uids ...string) error
+	Deliver(user string, src spool.Source, body io.Reader) (spool.Message, error)
+	Queue() ([]spool.Envelope, error)
+	OpenQueued(id string) (io.ReadCloser, error)
+	Update(spool.Envelope) error
+	Remove(id string) error
+}
+
+// UpstreamAccount is one user's account at one provider.
+type UpstreamAccount struct {
+	User     string // of this box
+	Upstream string // the provider's name in the configuration; also names its messages in the spool
+	Fetch    Endpoint
+	Submit   Endpoint // a zero Endpoint leaves that direction out
+	Username string   // as the provider knows the user
+	Password func() string
+	RootCAs  *x509.CertPool // authorities for both servers; nil: the system's
+	Poll     time.Duration  // between two visits for mail; default 5 minutes
+}
+
+func (a UpstreamAccount) password() string {
+	if a.Password == nil {
+		return ""
+	}
+	return a.Password()
+}
+
+func (a UpstreamAccount) tlsConfig(e Endpoint, now func() time.Time) *tls.Config {
+	return &tls.Config{
+		ServerName: e.Host,
+		RootCAs:    a.RootCAs,
+		MinVersion: tls.VersionTLS12, // RFC 8996
+		Time:       now,
+	}
+}
+
+// UpstreamConfig is what NewUpstream needs. Only Accounts has no default.
+type UpstreamConfig struct {
+	Hostname    string // what the box calls itself in EHLO and in bounces; default "localhost"
+	Accounts    []UpstreamAccount
+	MaxSize     int64         // octets of a message that is still fetched; default 50 MiB
+	RetryMin    time.Duration // first pause after a failure; default 1 minute
+	RetryMax    time.Duration // longest pause; default 2 hours
+	RetryPeriod time.Duration // until a message bounces; default 5 days
+
+	Now  func() time.Time // default time.Now
+	Rand func() float64   // jitter in [0, 1), called from several goroutines; default math/rand
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+}
+
+// Upstream carries mail between the spool and the providers: one goroutine for
+// each leg, that is for each user and direction.
+type Upstream struct {
+	hostname string
+	spool    UpstreamSpool
+	post     func(status.Event)
+	log      *slog.Logger
+	now      func() time.Time
+	dial     dialFunc
+	retry    retryPolicy
+	maxSize  int64
+	fetches  []*fetchLeg
+	submits  []*submitLeg
+}
+
+// NewUpstream checks cfg. post receives what happens and must not block.
+func NewUpstream(cfg UpstreamConfig, sp UpstreamSpool, post func(status.Event), log *slog.Logger) (*Upstream, error) {
+	u := &Upstream{
+		hostname: cfg.Hostname,
+		spool:    sp,
+		post:     post,
+		log:      log,
+		now:      cfg.Now,
+		dial:     cfg.Dial,
+		maxSize:  orDefault(cfg.MaxSize, defaultMaxSize),
+		retry: retryPolicy{
+			min:    orDefault(cfg.RetryMin, defaultRetryMin),
+			max:    orDefault(cfg.RetryMax, defaultRetryMax),
+			during: orDefault(cfg.RetryPeriod, defaultRetryPeriod),
+			rand:   cfg.Rand,
+		},
+	}
+	if u.hostname == "" {
+		u.hostname = "localhost"
+	}
+	if u.now == nil {
+		u.now = time.Now
+	}
+	if u.dial == nil {
+		u.dial = (&net.Dialer{}).DialContext
+	}
+	if u.retry.rand == nil {
+		u.retry.rand = rand.Float64
+	}
+	for _, a := range cfg.Accounts {
+		if err := u.add(a); err != nil {
+			return nil, err
+		}
+	}
+	return u, nil
+}
+
+func orDefault[T int64 | time.Duration](v, otherwise T) T {
+	if v > 0 {
+		return v
+	}
+	return otherwise
+}
+
+func (u *Upstream) add(a UpstreamAccount) error {
+	a.Poll = orDefault(a.Poll, defaultPoll)
+	switch {
+	case a.User == "" || a.Upstream == "":
+		return errors.New("an upstream account needs a user and the upstream's name")
+	case !a.Fetch.IsZero() && a.Fetch.Direction != status.Fetch:
+		return fmt.Errorf("upstream %s: %s is no server to fetch mail from", a.Upstream, a.Fetch)
+	case !a.Submit.IsZero() && a.Submit.Direction != status.Submit:
+		return fmt.Errorf("upstream %s: %s is no server to submit mail to", a.Upstream, a.Submit)
+	}
+	if !a.Fetch.IsZero() {
+		for _, l := range u.fetches {
+			if l.account.User == a.User && l.account.Upstream == a.Upstream {
+				return fmt.Errorf("user %s has the upstream %s twice", a.User, a.Upstream)
+			}
+		}
+		u.fetches = append(u.fetches, &fetchLeg{u: u, account: a, poke: make(chan struct{}, 1), broken: make(map[string]int)})
+	}
+	if !a.Submit.IsZero() {
+		for _, l := range u.submits {
+			if l.account.User == a.User {
+				return fmt.Errorf("user %s has two upstreams to submit to: %s and %s", a.User, l.account.Upstream, a.Upstream)
+			}
+		}
+		u.submits = append(u.submits, newSubmitLeg(u, a))
+	}
+	return nil
+}
+
+// Run carries mail until ctx ends, then returns when all legs have ended. It
+// may be called once.
+func (u *Upstream) Run(ctx context.Context) error {
+	var wg sync.WaitGroup
+	for _, l := range u.fetches {
+		wg.Go(func() { l.run(ctx) })
+	}
+	for _, l := range u.submits {
+		wg.Go(func() { l.run(ctx) })
+	}
+	wg.Wait()
+	return nil
+}
+
+// Poke looks for new mail of the user at once and tries all of the user's
+// queue, whatever back-off stands. It never blocks.
+func (u *Upstream) Poke(user string) {
+	for _, l := range u.fetches {
+		if l.account.User == user {
+			signal(l.poke)
+		}
+	}
+	for _, l := range u.submits {
+		if l.account.User == user {
+			signal(l.poke)
+		}
+	}
+}
+
+// Queued says that the user's queue has changed: a message that was accepted is
+// submitted at once. It never blocks and may be called more often than needed,
+// so it can be wired to the spool's Changed.
+func (u *Upstream) Queued(user string) {
+	for _, l := range u.submits {
+		if l.account.User == user {
+			signal(l.queued)
+		}
+	}
+}
+
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default: // one is waiting already
+	}
+}
+
+// pause waits until d has passed or wake is signalled; false when ctx ended.
+func pause(ctx context.Context, d time.Duration, wake <-chan struct{}) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+	case <-wake:
+	}
+	return ctx.Err() == nil
+}
+
+// report posts and logs how a leg stands; f is nil when it works.
+func (u *Upstream) report(a UpstreamAccount, dir status.Direction, tls string, f *fault) {
+	e := status.UpstreamChanged{At: u.now(), User: a.User, Upstream: a.Upstream, Direction: dir, TLS: tls}
+	if f != nil {
+		e.Fault = f.text
+		u.log.Warn("upstream does not work", "user", a.User, "upstream", a.Upstream, "direction", dir, "fault", f.text)
+	}
+	u.post(e)
+}
