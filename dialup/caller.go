@@ -22,7 +22,7 @@ type CallerConfig struct {
 
 	ID   status.CallID      // names the call in the events
 	Post func(status.Event) // the call's events; must not block; nil: nobody listens
-	Log  *slog.Logger
+	Log  *slog.Logger       // nil: nobody reads
 }
 
 // Caller is a call that this end has made: the client's half of a self-test
@@ -50,6 +50,9 @@ func (e *EndedError) Error() string { return e.Verdict.Text }
 func Dial(ctx context.Context, cfg CallerConfig, number string) (*Caller, error) {
 	if cfg.Post == nil {
 		cfg.Post = func(status.Event) {}
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	cfg.PPP.Role = ppp.Caller
 	port, err := cfg.Open(ctx)

@@ -90,7 +90,9 @@ func (m *modem) next(ctx context.Context, deadline time.Time) (result, error) {
 	}
 	for {
 		if r, found := m.scan.next(); found {
-			m.log.Debug("modem", "says", r.text)
+			if r.code != info { // what is no result may be the rest of a call, and hold secrets
+				m.log.Debug("modem", "says", r.text)
+			}
 			m.note(r)
 			return r, nil
 		}

@@ -217,6 +217,7 @@ type office struct {
 	random   *chance
 	ctx      context.Context
 	stop     context.CancelFunc
+	begun    time.Time
 	joined   sync.WaitGroup
 
 	mu     sync.Mutex
@@ -233,7 +234,7 @@ func newOffice(t *testing.T, cfg exchange.Config) *office {
 	if cfg.Train == 0 {
 		cfg.Train = 3 * time.Second
 	}
-	o := &office{t: t, x: exchange.New(cfg), services: &fakeServices{}, random: newChance(1)}
+	o := &office{t: t, x: exchange.New(cfg), services: &fakeServices{}, random: newChance(1), begun: time.Now()}
 	var err error
 	if o.pool, err = NewPool(netip.MustParsePrefix("10.64.64.0/24"), boxAddress); err != nil {
 		t.Fatal(err)
