@@ -1,9 +1,10 @@
-// Package mppe encrypts and decrypts the packets of Microsoft Point-to-Point
-// Encryption (RFC 3078): CCP option 18.
+// Package mppe makes and reads the packets of CCP's option 18: Microsoft
+// Point-to-Point Encryption (RFC 3078), Microsoft Point-to-Point Compression (RFC 2118), or
+// the one over the other.
 //
-//	protocol + data --Sender.Append--> |A B C D count| RC4(protocol + data)
+//	protocol + data --Sender.Append--> |A B C D count| RC4(MPPC(protocol + data))
 //	                                              PPP protocol 0x00fd
-//	protocol + data <--Receiver.Open-- |A B C D count| RC4(protocol + data)
+//	protocol + data <--Receiver.Open-- |A B C D count| RC4(MPPC(protocol + data))
 //
 // Each direction has a start key (package mschap derives them), a session key
 // that is replaced as the 12-bit coherency count moves, and RC4 tables. In stateless

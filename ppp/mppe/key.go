@@ -6,22 +6,28 @@ import "crypto/sha1"
 type Strength int
 
 const (
+	None    Strength = 0 // MPPC alone
 	Bits40  Strength = 40
 	Bits56  Strength = 56
 	Bits128 Strength = 128
 )
 
 // KeyLen is the length of the session key in octets: 8 for 40 and 56 bits, 16 for
-// 128 (RFC 3079 §3).
+// 128 (RFC 3079 §3), and 0 for None.
 func (s Strength) KeyLen() int {
-	if s == Bits128 {
+	switch s {
+	case Bits40, Bits56:
+		return 8
+	case Bits128:
 		return 16
 	}
-	return 8
+	return 0
 }
 
 func (s Strength) String() string {
 	switch s {
+	case None:
+		return "no encryption"
 	case Bits40:
 		return "40 bit"
 	case Bits56:

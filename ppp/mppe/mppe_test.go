@@ -5,8 +5,11 @@ import (
 	stdrc4 "crypto/rc4"
 	"encoding/hex"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
+
+	"postern/ppp/internal/corpus"
 )
 
 func unhex(t testing.TB, s string) []byte {
@@ -73,14 +76,17 @@ func TestRC4IsCryptoRC4(t *testing.T) {
 var modes = func() (out []Config) {
 	for _, s := range []Strength{Bits40, Bits56, Bits128} {
 		for _, stateless := range []bool{true, false} {
-			out = append(out, Config{Strength: s, Stateless: stateless}, Config{Strength: s, Stateless: stateless, RekeyOnFlush: true})
+			out = append(out,
+				Config{Strength: s, Stateless: stateless},
+				Config{Strength: s, Stateless: stateless, RekeyOnFlush: true},
+				Config{Strength: s, Stateless: stateless, Compress: true})
 		}
 	}
-	return out
+	return append(out, Config{Compress: true}, Config{Compress: true, Stateless: true})
 }()
 
 func (c Config) title() string {
-	return fmt.Sprintf("%d,stateless=%v,linux=%v", c.Strength, c.Stateless, c.RekeyOnFlush)
+	return fmt.Sprintf("%d,stateless=%v,linux=%v,mppc=%v", c.Strength, c.Stateless, c.RekeyOnFlush, c.Compress)
 }
 
 func pair(t testing.TB, c Config) (*Sender, *Receiver) {
@@ -112,13 +118,13 @@ func TestPacketsComeBackInEveryModeOverTheWrapOfTheCount(t *testing.T) {
 			s, r := pair(t, c)
 			for i := range countMask + 301 {
 				wire := s.Append(nil, packetOf(i))
-				if len(wire) != len(packetOf(i))+Overhead {
+				if n := len(packetOf(i)) + Overhead; len(wire) > n || len(wire) < n && !c.Compress {
 					t.Fatalf("packet %d is %d octets", i, len(wire))
 				}
 				if got := int(wire[0]&0x0f)<<8 | int(wire[1]); got != i&countMask {
 					t.Fatalf("packet %d has count %d", i, got)
 				}
-				if bytes.Contains(wire, []byte("packet")) {
+				if c.Strength != None && bytes.Contains(wire, []byte("packet")) {
 					t.Fatalf("packet %d is in clear", i)
 				}
 				mustOpen(t, r, wire, packetOf(i))
@@ -178,11 +184,16 @@ func TestLateAndRepeatedPacketsAreDroppedWithoutHarm(t *testing.T) {
 // Loses packets from and up to each place around the flag packets, then answers the
 // Reset-Request some packets later.
 func TestStatefulRecoversFromEveryLoss(t *testing.T) {
-	for _, linux := range []bool{false, true} {
-		for _, before := range []int{0, 254, 255, 256, 4095} {
-			for _, lost := range []int{1, 2, 256, 1800} {
+	for _, c := range []Config{
+		{Strength: Bits40},
+		{Strength: Bits40, RekeyOnFlush: true},
+		{Strength: Bits128, Compress: true},
+		{Compress: true},
+	} {
+		for _, before := range []int{0, 254, 255, 4095} {
+			for _, lost := range []int{1, 2, 257} {
 				for _, answerAfter := range []int{0, 1, 300} {
-					s, r := pair(t, Config{Strength: Bits40, RekeyOnFlush: linux})
+					s, r := pair(t, c)
 					n := 0
 					next := func() []byte { n++; return s.Append(nil, packetOf(n)) }
 					for range before {
@@ -196,7 +207,7 @@ func TestStatefulRecoversFromEveryLoss(t *testing.T) {
 					asked := false
 					for range answerAfter {
 						wire := next()
-						if wire[0]&0x80 != 0 { // a flag packet is flushed, and heals too
+						if wire[0]&0x80 != 0 { // a flag packet is flushed, and so is one that did not shrink; they heal too
 							mustOpen(t, r, wire, packetOf(n))
 							asked = true
 							break
@@ -304,22 +315,119 @@ func TestEncryptionAllocatesNothing(t *testing.T) {
 	}
 }
 
+func TestMailComesBackCompressedAndEncrypted(t *testing.T) {
+	for _, c := range modes {
+		if !c.Compress {
+			continue
+		}
+		s, r := pair(t, c)
+		in, out := 0, 0
+		for _, p := range corpus.Session(1460, corpus.All()) {
+			if p.FromCaller {
+				continue
+			}
+			packet := append([]byte{0x21}, p.Data...)
+			wire := s.Append(nil, packet)
+			mustOpen(t, r, wire, packet)
+			if got := wire[0]&0x10 != 0; got != (c.Strength != None) {
+				t.Fatalf("%s: bit D is %v", c.title(), got)
+			}
+			in, out = in+len(packet), out+len(wire)
+		}
+		t.Logf("%s: %d -> %d octets", c.title(), in, out)
+		if out > in {
+			t.Errorf("%s: grew", c.title())
+		}
+	}
+}
+
+func TestFlagPacketsDoNotClearTheHistory(t *testing.T) {
+	s, _ := pair(t, Config{Strength: Bits128, Compress: true})
+	for i := range 600 {
+		if wire := s.Append(nil, []byte("\x21 again and again and again")); wire[0]&0x80 != 0 {
+			t.Fatalf("packet %d is flushed", i)
+		}
+	}
+}
+
+func TestDecompressionIsBoundedAndItsFailureAsksForAReset(t *testing.T) {
+	cfg := Config{Strength: Bits128, Compress: true, MaxPacket: 1502}
+	s, r := pair(t, cfg)
+	bomb := bytes.Repeat([]byte("x"), 1503)
+	got, result := r.Open([]byte("kept"), s.Append(nil, bomb))
+	if result != NeedReset || string(got) != "kept" {
+		t.Fatalf("%v, %d octets", result, len(got))
+	}
+	if _, result := r.Open(nil, s.Append(nil, bytes.Repeat([]byte("y"), 100))); result != Dropped {
+		t.Fatalf("before the answer: %v", result)
+	}
+	s.Reset()
+	mustOpen(t, r, s.Append(nil, packetOf(2)), packetOf(2))
+	for i := range 100 {
+		s.Reset()
+		if _, result := r.Open(nil, s.Append(nil, bomb)); result == Broken {
+			return
+		} else if i > 20 {
+			t.Fatalf("bomb %d: %v", i, result)
+		}
+	}
+}
+
+// Seeded loss in every mode: a third of the Reset-Requests is lost too, and what is opened is right, always.
+func TestUnderLossWhatIsOpenedIsRight(t *testing.T) {
+	text := corpus.All()
+	for _, c := range modes {
+		if c.RekeyOnFlush && !c.Stateless {
+			continue // loses its step for good with a flushed packet, see Config
+		}
+		rnd := rand.New(rand.NewPCG(3078, 2118))
+		s, r := pair(t, c)
+		opened := 0
+		const packets = 3000
+		for i := range packets {
+			at := rnd.IntN(len(text) - 300)
+			packet := text[at : at+1+rnd.IntN(300)]
+			wire := s.Append(nil, packet)
+			if rnd.IntN(20) == 0 {
+				continue
+			}
+			got, result := r.Open(nil, wire)
+			switch result {
+			case Opened:
+				opened++
+				if !bytes.Equal(got, packet) {
+					t.Fatalf("%s: packet %d opened as something else", c.title(), i)
+				}
+			case NeedReset:
+				if rnd.IntN(3) != 0 {
+					s.Reset()
+				}
+			case Broken:
+				t.Fatalf("%s: broken at packet %d", c.title(), i)
+			}
+		}
+		if opened < packets/2 {
+			t.Errorf("%s: %d of %d packets came through", c.title(), opened, packets)
+		}
+	}
+}
+
 // FuzzReceiver: no packets, in any order, panic, nor does any pass in clear; and a good link after the noise
 // comes back once the sender has been asked.
 func FuzzReceiver(f *testing.F) {
-	f.Add([]byte{2, 0x90, 0x00, 2, 0x10, 0xff, 3, 0x9f, 0xff, 1}, false, false)
-	f.Add([]byte{3, 0x17, 0xff, 0, 3, 0x1f, 0xff, 9, 3, 0x90, 0x01, 7}, true, true)
-	f.Fuzz(func(t *testing.T, script []byte, stateless, linux bool) {
-		_, r := pair(t, Config{Strength: Bits56, Stateless: stateless, RekeyOnFlush: linux})
+	f.Add([]byte{2, 0x90, 0x00, 2, 0x10, 0xff, 3, 0x9f, 0xff, 1}, false, false, false)
+	f.Add([]byte{3, 0x17, 0xff, 0, 3, 0x1f, 0xff, 9, 3, 0x90, 0x01, 7}, true, true, true)
+	f.Fuzz(func(t *testing.T, script []byte, stateless, linux, compress bool) {
+		_, r := pair(t, Config{Strength: Bits56, Stateless: stateless, RekeyOnFlush: linux, Compress: compress, MaxPacket: 1502})
 		for len(script) > 0 {
 			n := min(int(script[0]&0x1f), len(script)-1)
 			p := script[1 : 1+n]
 			script = script[1+n:]
 			got, result := r.Open(nil, p)
-			if (result == Opened) != (got != nil) {
+			if result != Opened && got != nil || len(got) > 1502 {
 				t.Fatalf("%x: %v with %d octets", p, result, len(got))
 			}
-			if result == Opened && (p[0]&0x10 == 0 || len(got) != len(p)-2) {
+			if result == Opened && (p[0]&0x10 == 0 || !compress && len(got) != len(p)-2) {
 				t.Fatalf("%x opened as %x", p, got)
 			}
 			if stateless && result == NeedReset {

@@ -1,12 +1,16 @@
 package mppe
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"postern/ppp/mppc"
+)
 
 // Result says what became of a received packet.
 type Result int
 
 const (
-	// Opened: the packet is decrypted.
+	// Opened: the packet is decrypted and decompressed.
 	Opened Result = iota
 	// Dropped: the packet is lost, silently. It was late, or malformed, or comes
 	// between a Reset-Request and the flushed packet that answers it.
@@ -53,10 +57,13 @@ const (
 	resetEvery = 8
 )
 
-// A Receiver decrypts the packets of one direction.
+// A Receiver decrypts and decompresses the packets of one direction.
 type Receiver struct {
-	cfg      Config
-	session  session
+	cfg          Config
+	session      session
+	decompressor *mppc.Decompressor // nil without compression
+	plain        []byte             // decrypted, not yet decompressed
+
 	count    uint16 // of the last packet that the session key has been brought up to
 	deaf     bool   // stateful: out of step until a flushed packet comes
 	dropped  int    // packets dropped since the last NeedReset
@@ -70,7 +77,15 @@ func NewReceiver(cfg Config, startKey []byte) (*Receiver, error) {
 	}
 	// The RFC names no first count. All ends seen start at 0, so the one before it is the last.
 	r := &Receiver{cfg: cfg, count: countMask}
-	r.session.init(cfg.Strength, startKey)
+	if cfg.MaxPacket <= 0 {
+		r.cfg.MaxPacket = mppc.HistorySize
+	}
+	if cfg.Compress {
+		r.decompressor = mppc.NewDecompressor()
+	}
+	if cfg.encrypts() {
+		r.session.init(cfg.Strength, startKey)
+	}
 	return r, nil
 }
 
@@ -83,11 +98,8 @@ func (r *Receiver) Open(dst, packet []byte) ([]byte, Result) {
 		return dst, r.odd(nonsenseWeight)
 	}
 	header := binary.BigEndian.Uint16(packet)
-	data := packet[headerLen:]
-	count := header & countMask
 	isFlushed := header&flushed != 0
-
-	if header&encrypted == 0 {
+	if (header&encrypted != 0) != r.cfg.encrypts() {
 		// What comes in clear must not pass as if it had been encrypted,
 		// whatever RFC 3078 §3.1 says of bit D.
 		return dst, r.odd(nonsenseWeight)
@@ -95,6 +107,7 @@ func (r *Receiver) Open(dst, packet []byte) ([]byte, Result) {
 	if r.cfg.Stateless && !isFlushed {
 		return dst, r.odd(nonsenseWeight)
 	}
+	count := header & countMask
 	ahead := int((count - r.count) & countMask)
 	if ahead == 0 || ahead > maxAhead {
 		return dst, r.odd(lateWeight)
@@ -102,12 +115,15 @@ func (r *Receiver) Open(dst, packet []byte) ([]byte, Result) {
 	if r.cfg.Stateless {
 		r.changeKey(ahead)
 		r.count = count
-		return r.decrypt(dst, data), Opened
+	} else if result := r.followStateful(count, ahead, isFlushed); result != Opened {
+		return dst, result
 	}
-	return r.openStateful(dst, data, count, ahead, isFlushed)
+	return r.restore(dst, packet[headerLen:], mppc.Bits(header))
 }
 
-func (r *Receiver) openStateful(dst, data []byte, count uint16, ahead int, isFlushed bool) ([]byte, Result) {
+// followStateful brings the key and the tables up to a packet. The result is Opened if they are those that
+// the packet was encrypted with.
+func (r *Receiver) followStateful(count uint16, ahead int, isFlushed bool) Result {
 	// The key is brought up to this packet even if it cannot be read, so that losses
 	// of any length are followed as they happen (§8.2: "perform the number of
 	// key changes necessary").
@@ -119,34 +135,63 @@ func (r *Receiver) openStateful(dst, data []byte, count uint16, ahead int, isFlu
 	case isFlushed && isFlag(count):
 		// changeKey has set the tables already.
 	case isFlushed && r.cfg.RekeyOnFlush:
-		r.session.change()
+		r.changeKey(1)
 	case isFlushed:
-		r.session.flush()
+		if r.cfg.encrypts() {
+			r.session.flush()
+		}
 	case lost && !r.deaf:
-		r.deaf, r.dropped = true, 0
-		return dst, NeedReset
+		return r.lose()
 	case r.deaf:
 		if r.dropped++; r.dropped%resetEvery == 0 {
-			return dst, NeedReset
+			return NeedReset
 		}
-		return dst, Dropped
+		return Dropped
 	}
 	r.deaf = false
-	return r.decrypt(dst, data), Opened
+	return Opened
+}
+
+// lose begins the wait for a flushed packet.
+func (r *Receiver) lose() Result {
+	r.deaf, r.dropped = true, 0
+	return NeedReset
 }
 
 func (r *Receiver) changeKey(times int) {
+	if !r.cfg.encrypts() {
+		return
+	}
 	for range times {
 		r.session.change()
 	}
 }
 
-func (r *Receiver) decrypt(dst, data []byte) []byte {
-	n := len(dst)
-	dst = append(dst, data...)
-	r.session.tables.xor(dst[n:], dst[n:])
+// restore decrypts and decompresses data, for which keys and tables are ready.
+func (r *Receiver) restore(dst, data []byte, b mppc.Bits) ([]byte, Result) {
+	if r.decompressor == nil {
+		n := len(dst)
+		dst = append(dst, data...)
+		r.session.tables.xor(dst[n:], dst[n:])
+		r.nonsense /= 2
+		return dst, Opened
+	}
+	if r.cfg.encrypts() {
+		r.plain = append(r.plain[:0], data...)
+		r.session.tables.xor(r.plain, r.plain)
+		data = r.plain
+	}
+	dst, err := r.decompressor.Append(dst, data, b, r.cfg.MaxPacket)
+	if err != nil {
+		// The FCS was good, so the histories differ or the peer does not
+		// mean MPPC. A flush heals the one; the other must end one day.
+		if result := r.odd(nonsenseWeight); result == Broken || r.cfg.Stateless {
+			return dst, result
+		}
+		return dst, r.lose()
+	}
 	r.nonsense /= 2
-	return dst
+	return dst, Opened
 }
 
 // odd counts a packet that should not be. It is dropped, until there are too many.
