@@ -29,9 +29,11 @@ func (s *Session) frame(f []byte) {
 		return
 	}
 	if proto == protoLCP {
-		if p, err := parsePacket(info); err == nil && !s.link.ours(p) {
-			s.alive()
+		if p, err := parsePacket(info); err != nil || s.link.ours(p) {
+			s.counts.Ignored++
+			return
 		}
+		s.alive()
 		s.lcp.input(info)
 		return
 	}

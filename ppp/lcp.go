@@ -130,6 +130,9 @@ func authMethod(o option) (AuthMethod, string) {
 
 func (l *lcpLayer) judge(opts []option) (reject, nak []option) {
 	asked := lcpDefaults
+	if want, looped := l.loop(opts); looped {
+		return nil, []option{want} // before anything else: it may be our own request
+	}
 	for _, o := range opts {
 		if o.kind == lcpAuth && !l.authenticates() || !asked.take(o) {
 			reject = append(reject, o)
@@ -178,7 +181,9 @@ func (l *lcpLayer) better(o option, asked *lcpOptions) (option, bool) {
 	case lcpACCM:
 		return option32(lcpACCM, 0), len(o.data) != 4
 	case lcpMagic:
-		return l.loop(asked.magic)
+		if asked.magic == 0 {
+			return l.otherMagic(), true
+		}
 	case lcpAuth:
 		return l.s.cfg.Auth[0].option(), !l.s.cfg.allows(asked.auth)
 	case lcpPFC, lcpACFC:
@@ -187,28 +192,31 @@ func (l *lcpLayer) better(o option, asked *lcpOptions) (option, bool) {
 	return option{}, false
 }
 
-// loop judges the peer's magic number (RFC 1661 section 6.4): our own means that
-// the line hands our packets back, or that both ends drew the same number.
-func (l *lcpLayer) loop(magic uint32) (option, bool) {
-	if magic != 0 && (magic != l.magic || l.refused[lcpMagic]) {
+// loop looks for our own magic number in a request (RFC 1661 section 6.4): the line
+// hands our packets back, or both ends drew the same number.
+func (l *lcpLayer) loop(opts []option) (want option, looped bool) {
+	o, _ := find(opts, lcpMagic)
+	if v, ok := o.uint32(); !ok || v != l.magic || l.refused[lcpMagic] {
 		l.loops = 0
 		return option{}, false
 	}
-	if magic != 0 {
-		l.loops++
-	}
-	if l.loops >= maxLoops {
+	if l.loops++; l.loops >= maxLoops {
 		l.s.end(Reason{Line, CodeLoopback, "our own packets come back: the modem is in command mode, or the line is looped"})
 	}
-	var b [4]byte
-	l.s.random(b[:])
-	return option{lcpMagic, b[:]}, true
+	return l.otherMagic(), true
 }
 
-// ours reports whether an LCP packet is an Echo of ours that the line hands back; it
+// otherMagic is a magic number for the peer to use.
+func (l *lcpLayer) otherMagic() option {
+	var b [4]byte
+	l.s.random(b[:])
+	return option{lcpMagic, b[:]}
+}
+
+// ours reports whether an LCP packet is one of our Echoes that the line hands back; it
 // shows nothing of the peer. A modem that has dropped to command mode does that.
 func (l *lcpLayer) ours(p packet) bool {
-	if p.code != codeEchoRequest && p.code != codeDiscardRequest || len(p.data) < 4 || l.refused[lcpMagic] {
+	if p.code < codeEchoRequest || p.code > codeDiscardRequest || len(p.data) < 4 || l.refused[lcpMagic] {
 		return false
 	}
 	return binary.BigEndian.Uint32(p.data) == l.magic

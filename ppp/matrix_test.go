@@ -270,7 +270,9 @@ func TestNoisyCallsComeUpAndNeverHang(t *testing.T) {
 }
 
 // TestDeliveredBytesAreRightOverANoisyLine sends numbered packets both ways in every
-// MPPE mode. Many are lost; what comes is right, and it never stops coming.
+// MPPE mode. Many are lost; what comes is right, and it never stops coming. Of the
+// spoiled frames one in 65,536 has the right FCS by chance, and IP's checksums are there
+// for that.
 func TestDeliveredBytesAreRightOverANoisyLine(t *testing.T) {
 	for _, st := range allStrengths {
 		for _, stateful := range []bool{false, true} {
@@ -286,7 +288,7 @@ func TestDeliveredBytesAreRightOverANoisyLine(t *testing.T) {
 			}
 			p.spoil = spoiler(uint64(st), 1000)
 			const n = 3000
-			late := 0
+			late, wrong := 0, 0
 			for i := range n {
 				pkt := bytes.Repeat([]byte{byte(i), byte(i >> 8)}, 50)
 				p.now = p.now.Add(100 * time.Millisecond)
@@ -296,7 +298,7 @@ func TestDeliveredBytesAreRightOverANoisyLine(t *testing.T) {
 				for _, e := range []*end{p.a, p.c} {
 					for _, g := range e.got {
 						if len(g) != 100 || !bytes.Equal(g, bytes.Repeat(g[:2], 50)) {
-							t.Fatalf("%v stateful %v: packet %d came as % x", st, stateful, i, g)
+							wrong++
 						}
 						if i >= n-n/10 {
 							late++
@@ -306,8 +308,8 @@ func TestDeliveredBytesAreRightOverANoisyLine(t *testing.T) {
 				}
 			}
 			t.Logf("%v stateful %v: %d of the last %d packets came", st, stateful, late, n/5)
-			if late < n/5/2 {
-				t.Errorf("%v stateful %v: %d of the last %d packets came", st, stateful, late, n/5)
+			if late < n/5/2 || wrong > 1 {
+				t.Errorf("%v stateful %v: %d of the last %d packets came, %d wrong", st, stateful, late, n/5, wrong)
 			}
 		}
 	}
