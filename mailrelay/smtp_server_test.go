@@ -299,7 +299,7 @@ func TestAMessageInChunksIsTakenToo(t *testing.T) {
 		c.say("MAIL FROM:<alice@example.org>", "250")
 		c.say("RCPT TO:<b@c.example>", "250")
 		long := strings.Repeat("y", 100000) // no line end for long
-		c.write(fmt.Sprintf("BDAT 7\r\n.\r\nabc\n"))
+		c.write("BDAT 7\r\n.\r\nabc\n")
 		c.reply("250")
 		c.write(fmt.Sprintf("BDAT %d\r\n%s", len(long), long))
 		c.reply("250")

@@ -204,7 +204,9 @@ func (s *Spool) Update(env Envelope) error {
 	return nil
 }
 
-// Remove takes a message out of the queue, for good when it returns nil.
+// Remove takes a message out of the queue, for good when it returns nil. If it
+// fails with ErrUnsure the message is out, but a power cut now might bring it
+// back; after another error it is still there.
 func (s *Spool) Remove(id string) error {
 	s.queue.mu.Lock()
 	env, ok := s.queue.entries[id]
@@ -215,16 +217,17 @@ func (s *Spool) Remove(id string) error {
 	if err := s.disk.remove(s.queuePath(id, ".mail")); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return diskError(err)
 	}
-	if err := s.disk.syncDir(filepath.Join(s.dir, "queue")); err != nil {
-		return diskError(err)
-	}
+	syncErr := s.disk.syncDir(filepath.Join(s.dir, "queue"))
 	s.queue.mu.Lock()
 	delete(s.queue.entries, id)
 	s.queue.mu.Unlock()
+	s.changed(env.User)
+	if syncErr != nil {
+		return fmt.Errorf("%w: %w", ErrUnsure, diskError(syncErr))
+	}
 	// Without its mail a state means nothing, and Open removes it.
 	if err := s.disk.remove(s.queuePath(id, ".state")); err != nil && !errors.Is(err, os.ErrNotExist) {
 		s.log.Warn("spool: rest of a removed message stays until the next start", "id", id, "err", err)
 	}
-	s.changed(env.User)
 	return nil
 }

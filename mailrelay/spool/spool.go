@@ -28,6 +28,9 @@ var (
 	// ErrKnown is returned by Deliver for a Source that is already here, or was
 	// and has been deleted by the caller.
 	ErrKnown = errors.New("message has been delivered before")
+	// ErrUnsure says that something has been done, but that the disk would not
+	// promise that a power cut does not undo it.
+	ErrUnsure = errors.New("done, but not yet safe from a power cut")
 	// ErrNoMessage says that there is no message of that name (any more).
 	ErrNoMessage = errors.New("no such message")
 )
@@ -88,7 +91,7 @@ func open(dir string, opts Options, d disk) (_ *Spool, err error) {
 		s.reserve = defaultReserve
 	}
 	if err := d.mkdir(dir); err != nil {
-		return nil, fmt.Errorf("spool: %w", err)
+		return nil, diskError(err)
 	}
 	if s.lock, err = lockDir(filepath.Join(dir, "lock")); err != nil {
 		return nil, fmt.Errorf("spool in %s: %w", dir, err)
