@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"regexp"
 	"strings"
 	"time"
 
@@ -111,6 +112,11 @@ func smtpPreface(d *plainDialogue, hostname string) error {
 	return err
 }
 
+// errSMTPSyntax is wrapped by every complaint about what the server wrote.
+var errSMTPSyntax = errors.New("not SMTP")
+
+var replyCode = regexp.MustCompile(`^[2-5][0-9][0-9]([ -]|$)`)
+
 // smtpReply reads one reply before TLS and says whether it has the code.
 func smtpReply(r *bufio.Reader, code int) (lines []string, ok bool, err error) {
 	want := fmt.Sprint(code)
@@ -119,8 +125,8 @@ func smtpReply(r *bufio.Reader, code int) (lines []string, ok bool, err error) {
 		if err != nil {
 			return nil, false, err
 		}
-		if len(line) < 3 {
-			return nil, false, fmt.Errorf("the server wrote %q where an SMTP reply belongs", legible(line, 60))
+		if !replyCode.MatchString(line) {
+			return nil, false, fmt.Errorf("%w: the server wrote %q where a reply belongs", errSMTPSyntax, legible(line, 60))
 		}
 		lines = append(lines, strings.TrimSpace(strings.TrimPrefix(line[3:], "-")))
 		if !strings.HasPrefix(line[3:], "-") {

@@ -373,7 +373,7 @@ func TestFailingLegIsTriedAgainAtTheBackOffsTimes(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		// synctest begins in 2000, when no certificate of ours was valid.
-		time.Sleep(plausibleFrom.Add(time.Hour).Sub(time.Now()))
+		time.Sleep(time.Until(plausibleFrom.Add(time.Hour)))
 		begin := time.Now()
 		sp, err := spool.Open(dir, spool.Options{})
 		if err != nil {

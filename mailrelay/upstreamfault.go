@@ -37,7 +37,7 @@ func faultOf(e Endpoint, doing string, err error) *fault {
 		return f
 	}
 	switch {
-	case errors.Is(err, errReplyTooLong), errors.Is(err, errUpstreamLine), errors.Is(err, errPOP3Syntax):
+	case errors.Is(err, errReplyTooLong), errors.Is(err, errUpstreamLine), errors.Is(err, errPOP3Syntax), errors.Is(err, errSMTPSyntax):
 		return &fault{err: err, text: fmt.Sprintf("%s does not keep to the protocol while %s (%v): the fault is the provider's; the box will try again", e.Address(), doing, err)}
 	case isTimeout(err):
 		return &fault{err: err, text: fmt.Sprintf("%s stopped answering while %s: the provider is overloaded or the network in between is bad; the box will try again", e.Address(), doing)}
