@@ -13,7 +13,8 @@ import (
 // created and opened here and nowhere else. Tests put a failing disk in its
 // place and stop it at every single operation.
 type disk interface {
-	create(path string) (file, error) // fails if path exists
+	lock(path string) (io.Closer, error) // ErrInUse if another process has it
+	create(path string) (file, error)    // fails if path exists
 	open(path string) (readFile, error)
 	rename(from, to string) error
 	remove(path string) error
@@ -35,6 +36,28 @@ type readFile interface {
 }
 
 type osDisk struct{}
+
+// lock takes the spool for this process. The lock is the kernel's, so a killed
+// process leaves none behind.
+func (osDisk) lock(path string) (io.Closer, error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		defer f.Close()
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			owner, _ := io.ReadAll(io.LimitReader(f, 32))
+			return nil, fmt.Errorf("%w (process %s); stop it first", ErrInUse, owner)
+		}
+		return nil, err
+	}
+	// Who holds it is only told to people; failing to write that harms nothing.
+	if f.Truncate(0) == nil {
+		fmt.Fprintf(f, "%d", os.Getpid())
+	}
+	return f, nil
+}
 
 func (osDisk) create(path string) (file, error) {
 	return os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
@@ -94,26 +117,4 @@ func (f osFile) size() (int64, error) {
 		return 0, err
 	}
 	return info.Size(), nil
-}
-
-// lockDir takes the spool for this process. The lock is the kernel's, so a
-// killed process leaves none behind.
-func lockDir(path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		defer f.Close()
-		if errors.Is(err, unix.EWOULDBLOCK) {
-			owner, _ := io.ReadAll(io.LimitReader(f, 32))
-			return nil, fmt.Errorf("%w (process %s); stop it first", ErrInUse, owner)
-		}
-		return nil, err
-	}
-	// Who holds it is only told to people; failing to write that harms nothing.
-	if f.Truncate(0) == nil {
-		fmt.Fprintf(f, "%d", os.Getpid())
-	}
-	return f, nil
 }

@@ -1,92 +1,104 @@
 package spool
 
 import (
+	"bytes"
 	"errors"
+	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
-	"testing"
 )
 
-// faultyDisk counts the operations that change the disk and lets one of them
-// fail, or all from one on: then the process is dead, for it cannot do anything
-// any more. It keeps a model of what has been synced, so that a power cut can
-// be played after the death. It does not really sync, which is slow.
+// faultyDisk is a disk in memory. It counts the operations that change it and
+// lets one of them fail, or all from one on: then the process is dead, for it
+// cannot do anything any more. It knows what has been synced, so that a power
+// cut can be played after the death.
 type faultyDisk struct {
-	osDisk
 	root   *node
-	rootAt string
-
-	ops    int
-	faulty func(op int) error
-	names  []string // of the operations so far
+	faulty func(op int) error // may be nil
+	ops    []string           // the operations so far
+	locked bool
 }
 
 // node is a file or a directory. What is synced of it survives a power cut.
 type node struct {
-	dir     map[string]*node // nil for a file
-	synced  map[string]*node
-	content []byte // of a file, as last synced
+	dir       map[string]*node // nil for a file
+	syncedDir map[string]*node
+	content   []byte // of a file
+	synced    []byte
 }
 
-func newDirNode() *node { return &node{dir: map[string]*node{}, synced: map[string]*node{}} }
+func newDirNode() *node { return &node{dir: map[string]*node{}} }
 
 var errDead = errors.New("the process is dead")
 
-func newFaultyDisk(root string, faulty func(op int) error) *faultyDisk {
-	return &faultyDisk{root: newDirNode(), rootAt: root, faulty: faulty}
+func newFaultyDisk(faulty func(op int) error) *faultyDisk {
+	return &faultyDisk{root: newDirNode(), faulty: faulty}
 }
 
 func (d *faultyDisk) step(name, path string) error {
-	d.ops++
-	d.names = append(d.names, name+" "+filepath.Base(path))
-	return d.faulty(d.ops)
+	d.ops = append(d.ops, name+" "+filepath.Base(path))
+	if d.faulty == nil {
+		return nil
+	}
+	return d.faulty(len(d.ops))
 }
 
+// node finds what is at path, nil if nothing is. The spool is at the root.
 func (d *faultyDisk) node(path string) *node {
-	rel, err := filepath.Rel(d.rootAt, path)
-	if err != nil {
-		panic(err)
-	}
 	n := d.root
-	if rel == "." {
-		return n
-	}
-	for name := range strings.SplitSeq(filepath.ToSlash(rel), "/") {
-		n = n.dir[name]
+	for name := range strings.SplitSeq(strings.Trim(path, "/"), "/") {
+		if n != nil && name != "" {
+			n = n.dir[name]
+		}
 	}
 	return n
 }
 
-func (d *faultyDisk) parent(path string) (*node, string) {
-	return d.node(filepath.Dir(path)), filepath.Base(path)
+func (d *faultyDisk) parent(path string) (map[string]*node, string) {
+	return d.node(filepath.Dir(path)).dir, filepath.Base(path)
+}
+
+type lockRelease func()
+
+func (r lockRelease) Close() error { r(); return nil }
+
+func (d *faultyDisk) lock(string) (io.Closer, error) {
+	if d.locked {
+		return nil, ErrInUse
+	}
+	d.locked = true
+	return lockRelease(func() { d.locked = false }), nil
 }
 
 func (d *faultyDisk) create(path string) (file, error) {
 	if err := d.step("create", path); err != nil {
 		return nil, err
 	}
-	f, err := d.osDisk.create(path)
-	if err != nil {
-		return nil, err
-	}
 	n := &node{}
-	parent, name := d.parent(path)
-	parent.dir[name] = n
-	return &faultyFile{file: f, disk: d, path: path, node: n}, nil
+	dir, name := d.parent(path)
+	dir[name] = n
+	return &faultyFile{disk: d, path: path, node: n}, nil
+}
+
+func (d *faultyDisk) open(path string) (readFile, error) {
+	n := d.node(path)
+	if n == nil || n.dir != nil {
+		return nil, os.ErrNotExist
+	}
+	return memFile{bytes.NewReader(n.content)}, nil
 }
 
 func (d *faultyDisk) rename(from, to string) error {
 	if err := d.step("rename", to); err != nil {
 		return err
 	}
-	if err := d.osDisk.rename(from, to); err != nil {
-		return err
-	}
 	a, nameA := d.parent(from)
 	b, nameB := d.parent(to)
-	b.dir[nameB] = a.dir[nameA]
-	delete(a.dir, nameA)
+	b[nameB] = a[nameA]
+	delete(a, nameA)
 	return nil
 }
 
@@ -94,11 +106,11 @@ func (d *faultyDisk) remove(path string) error {
 	if err := d.step("remove", path); err != nil {
 		return err
 	}
-	if err := d.osDisk.remove(path); err != nil {
-		return err
+	dir, name := d.parent(path)
+	if dir[name] == nil {
+		return os.ErrNotExist
 	}
-	parent, name := d.parent(path)
-	delete(parent.dir, name)
+	delete(dir, name)
 	return nil
 }
 
@@ -106,15 +118,9 @@ func (d *faultyDisk) mkdir(path string) error {
 	if err := d.step("mkdir", path); err != nil {
 		return err
 	}
-	if err := d.osDisk.mkdir(path); err != nil {
-		return err
-	}
-	if path == d.rootAt {
-		return nil
-	}
-	parent, name := d.parent(path)
-	if parent.dir[name] == nil {
-		parent.dir[name] = newDirNode()
+	if d.node(path) == nil {
+		dir, name := d.parent(path)
+		dir[name] = newDirNode()
 	}
 	return nil
 }
@@ -124,106 +130,78 @@ func (d *faultyDisk) syncDir(path string) error {
 		return err
 	}
 	n := d.node(path)
-	n.synced = make(map[string]*node, len(n.dir))
-	for name, child := range n.dir {
-		n.synced[name] = child
-	}
+	n.syncedDir = maps.Clone(n.dir)
 	return nil
 }
 
+func (d *faultyDisk) list(path string) ([]string, error) {
+	return slices.Sorted(maps.Keys(d.node(path).dir)), nil
+}
+
+func (d *faultyDisk) free(string) (int64, error) { return 1 << 40, nil }
+
+type memFile struct{ *bytes.Reader }
+
+func (f memFile) size() (int64, error) { return f.Size(), nil }
+func (f memFile) Close() error         { return nil }
+
 type faultyFile struct {
-	file
 	disk *faultyDisk
 	path string
 	node *node
 }
 
-// Write dies with half of its work done.
+// Write fails with half of its work done.
 func (f *faultyFile) Write(p []byte) (int, error) {
 	if err := f.disk.step("write", f.path); err != nil {
-		n, _ := f.file.Write(p[:len(p)/2])
-		return n, err
+		f.node.content = append(f.node.content, p[:len(p)/2]...)
+		return len(p) / 2, err
 	}
-	return f.file.Write(p)
+	f.node.content = append(f.node.content, p...)
+	return len(p), nil
 }
 
-func (f *faultyFile) Sync() (err error) {
+func (f *faultyFile) Sync() error {
 	if err := f.disk.step("sync", f.path); err != nil {
 		return err
 	}
-	f.node.content, err = os.ReadFile(f.path)
-	return err
+	f.node.synced = bytes.Clone(f.node.content)
+	return nil
 }
 
-// survivors says what a power cut leaves.
+func (f *faultyFile) Close() error { return f.disk.step("close", f.path) }
+
+// survivors says what a death leaves.
 type survivors int
 
 const (
 	everything  survivors = iota // kill -9: the kernel lives on and writes all
-	syncedOnly                   // only what was synced
-	namesOfAll                   // all names, but only synced content: a journalling file system
+	syncedOnly                   // a power cut: only what was synced
+	namesOfAll                   // a power cut: all names, but only synced content, as on a journalling file system
 	survivorEnd                  // how many there are
 )
 
-// after builds the directory that is found after a power cut.
-func (d *faultyDisk) after(t *testing.T, what survivors) string {
-	t.Helper()
-	to := filepath.Join(t.TempDir(), "spool")
-	if what == everything {
-		if err := os.CopyFS(to, os.DirFS(d.rootAt)); err != nil {
-			t.Fatal(err)
-		}
-		return to
-	}
-	d.root.write(t, to, what)
-	return to
+// after is the disk that is found after a death.
+func (d *faultyDisk) after(what survivors) *faultyDisk {
+	return &faultyDisk{root: d.root.after(what)}
 }
 
-func (n *node) write(t *testing.T, to string, what survivors) {
-	t.Helper()
+func (n *node) after(what survivors) *node {
 	if n.dir == nil {
-		if err := os.WriteFile(to, n.content, 0o600); err != nil {
-			t.Fatal(err)
+		content := n.synced
+		if what == everything {
+			content = n.content
 		}
-		return
+		return &node{content: bytes.Clone(content), synced: bytes.Clone(content)}
 	}
-	if err := os.Mkdir(to, 0o700); err != nil {
-		t.Fatal(err)
+	names := n.dir
+	if what == syncedOnly {
+		names = n.syncedDir
 	}
-	names := n.synced
-	if what == namesOfAll {
-		names = n.dir
-	}
+	left := newDirNode()
 	for name, child := range names {
-		child.write(t, filepath.Join(to, name), what)
+		left.dir[name] = child.after(what)
 	}
-}
-
-// load makes the model of a directory as it is, all of it synced.
-func (d *faultyDisk) load(t *testing.T) {
-	t.Helper()
-	d.root = loadNode(t, d.rootAt)
-}
-
-func loadNode(t *testing.T, path string) *node {
-	t.Helper()
-	entries, err := os.ReadDir(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	n := newDirNode()
-	for _, e := range entries {
-		at := filepath.Join(path, e.Name())
-		if e.IsDir() {
-			n.dir[e.Name()] = loadNode(t, at)
-		} else {
-			content, err := os.ReadFile(at)
-			if err != nil {
-				t.Fatal(err)
-			}
-			n.dir[e.Name()] = &node{content: content}
-		}
-		n.synced[e.Name()] = n.dir[e.Name()]
-	}
-	return n
+	left.syncedDir = maps.Clone(left.dir)
+	return left
 }

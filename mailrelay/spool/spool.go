@@ -4,8 +4,8 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -57,7 +57,7 @@ type Options struct {
 type Spool struct {
 	dir     string
 	disk    disk
-	lock    *os.File
+	lock    io.Closer
 	log     *slog.Logger
 	changed func(user string)
 	reserve int64
@@ -93,7 +93,7 @@ func open(dir string, opts Options, d disk) (_ *Spool, err error) {
 	if err := d.mkdir(dir); err != nil {
 		return nil, diskError(err)
 	}
-	if s.lock, err = lockDir(filepath.Join(dir, "lock")); err != nil {
+	if s.lock, err = d.lock(filepath.Join(dir, "lock")); err != nil {
 		return nil, fmt.Errorf("spool in %s: %w", dir, err)
 	}
 	defer func() {
