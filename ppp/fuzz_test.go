@@ -1,0 +1,97 @@
+package ppp
+
+import (
+	"bytes"
+	"testing"
+	"time"
+
+	"postern/ppp/hdlc"
+)
+
+func FuzzOptions(f *testing.F) {
+	for _, seed := range [][]byte{
+		{}, {1, 4, 5, 0xdc}, {5, 6, 1, 2, 3, 4, 7, 2, 8, 2}, // sound ones
+		{1, 0}, {1, 1}, {1}, {1, 255, 0}, {1, 4, 5}, {7, 2, 8}, // lengths that lie
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		opts, err := parseOptions(b)
+		if err != nil {
+			return
+		}
+		if out := appendOptions(nil, opts); !bytes.Equal(out, b) {
+			t.Errorf("% x became % x", b, out)
+		}
+	})
+}
+
+func FuzzPacket(f *testing.F) {
+	for _, seed := range [][]byte{{}, {1, 1, 0, 4}, {1, 1, 0, 6, 7, 2, 0, 0}, {1, 1, 0, 3}, {1, 1, 0xff, 0xff}} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		p, err := parsePacket(b)
+		if err != nil {
+			return
+		}
+		if out := p.append(nil); !bytes.HasPrefix(b, out) {
+			t.Errorf("% x became % x", b, out)
+		}
+	})
+}
+
+// FuzzSession lets a stranger say anything to a session at any stage. Whatever it is, the
+// session neither panics nor hoards, and time without input ends it. The first octet says
+// how far a well-behaved caller got before, and the second how to read the rest: as
+// packets, each with its length before it, or as what is on the wire.
+func FuzzSession(f *testing.F) {
+	f.Add([]byte{0, 0, 10, 0xc0, 0x21, 1, 1, 0, 4, 0, 0, 0, 0})
+	f.Add([]byte{3, 0, 6, 0xc0, 0x21, 5, 1, 0, 4})
+	f.Add([]byte{8, 1, 0x7e, 0xff, 0x7d, 0x23, 0xc0, 0x21, 0x7e})
+	f.Add([]byte{6, 2, 12, 0x80, 0xfd, 1, 9, 0, 10, 18, 6, 0, 0, 0, 0x21, 8, 0x80, 0xfd, 14, 1, 0, 4})
+	f.Add([]byte{9, 3, 12, 0x80, 0x21, 1, 9, 0, 10, 3, 6, 0, 0, 0, 0, 6, 0x00, 0xfd, 0x90, 0, 1, 2})
+	f.Add([]byte{4, 0, 8, 0xc2, 0x23, 2, 1, 0, 5, 49, 1})
+	f.Add([]byte{2, 4, 12, 0xc0, 0x23, 1, 1, 0, 10, 1, 'a', 3, 'p', 'w', 'd'})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if len(b) < 2 || len(b) > 1<<16 {
+			return
+		}
+		stage, form := int(b[0]%16), b[1]
+		b = b[2:]
+		a, c := answererConfig(), callerConfig()
+		a.Encryption = allPolicies[form>>1%3]
+		a.Auth = allMethods[:1+form>>3%4]
+		p := newPair(t, a, c)
+		for range stage {
+			p.a.drain(p.now)
+			p.c.drain(p.now)
+			down, up := p.a.Output(nil), p.c.Output(nil)
+			p.a.Input(p.now, up)
+			p.c.Input(p.now, down)
+		}
+		for _, s := range []*end{p.a, p.c} {
+			feed(s, p.now, b, form&1 == 1)
+			if len(s.out) > maxOut+8<<10 || len(s.events) > len(b)+100 {
+				t.Fatalf("%d octets and %d events wait", len(s.out), len(s.events))
+			}
+			s.drain(p.now)
+			if s.ended == 0 {
+				timeLeadsToAnEnd(t, s.Session, p.now.Add(time.Second))
+			}
+		}
+	})
+}
+
+func feed(s *end, now time.Time, b []byte, onWire bool) {
+	if onWire {
+		s.Input(now, b)
+		return
+	}
+	for len(b) > 0 {
+		n := min(int(b[0]), len(b)-1)
+		s.Input(now, hdlc.AppendFrame(nil, 0, []byte{0xff, 3}, b[1:1+n]))
+		s.drain(now)
+		b = b[1+n:]
+	}
+}
