@@ -11,42 +11,69 @@ import (
 // comes when none is due. It is the client's mistake, not a wrong password.
 var errSASL = errors.New("malformed response")
 
-// saslMechanisms are those that callers are offered, in the order of the list.
-func saslMechanisms() []string { return []string{sasl.Plain, sasl.Login} }
+// saslMechanism is one way to log in that callers are offered. start makes the
+// server side of one exchange, which calls admit once, when it has succeeded.
+// Its Next fails with errLogin for a refused log-in and with other errors for
+// malformed messages. A nil response means that the client sent none.
+type saslMechanism struct {
+	name  string
+	start func(accounts Accounts, admit func(Account)) sasl.Server
+}
 
-// newSASL starts the server side of a mechanism, nil if there is no such. It
-// calls admit once, when a log-in has succeeded. Next fails with errLogin for a
-// refused log-in and with other errors for malformed messages.
-func newSASL(mechanism string, accounts Accounts, admit func(Account)) sasl.Server {
-	check := func(name, password string) error {
+// saslTable lists the mechanisms, those that show a listener nothing first, for
+// clients that take the first they know.
+func saslTable() []saslMechanism {
+	return []saslMechanism{
+		{"CRAM-MD5", newCRAM},
+		{sasl.Plain, newPlain},
+		{sasl.Login, newLogin},
+	}
+}
+
+func saslMechanisms() (names []string) {
+	for _, m := range saslTable() {
+		names = append(names, m.name)
+	}
+	return names
+}
+
+// newSASL starts a mechanism by its name, in any case; nil if there is no such.
+func newSASL(name string, accounts Accounts, admit func(Account)) sasl.Server {
+	for _, m := range saslTable() {
+		if strings.EqualFold(m.name, name) {
+			return m.start(accounts, admit)
+		}
+	}
+	return nil
+}
+
+// newPlain is RFC 4616.
+func newPlain(accounts Accounts, admit func(Account)) sasl.Server {
+	return sasl.NewPlainServer(func(identity, name, password string) error {
+		// Acting for others (the authorization identity) is not for mail users;
+		// some clients fill in their own name.
+		if identity != "" && identity != name {
+			return errLogin
+		}
 		a, err := checkPassword(accounts, name, password)
 		if err == nil {
 			admit(a)
 		}
 		return err
-	}
-	switch strings.ToUpper(mechanism) {
-	case sasl.Plain:
-		return sasl.NewPlainServer(func(identity, name, password string) error {
-			// Acting for others (RFC 4616's authorization identity) is not for
-			// mail users; some clients fill in their own name.
-			if identity != "" && identity != name {
-				return errLogin
-			}
-			return check(name, password)
-		})
-	case sasl.Login:
-		return &saslLogin{check: check}
-	}
-	return nil
+	})
 }
 
 // saslLogin is the server of draft-murchison-sasl-login-00. The prompts are
 // to the letter those that old Microsoft clients compare with.
 type saslLogin struct {
-	check func(name, password string) error
-	step  int
-	name  string
+	accounts Accounts
+	admit    func(Account)
+	step     int
+	name     string
+}
+
+func newLogin(accounts Accounts, admit func(Account)) sasl.Server {
+	return &saslLogin{accounts: accounts, admit: admit}
 }
 
 func (l *saslLogin) Next(response []byte) (challenge []byte, done bool, err error) {
@@ -63,7 +90,11 @@ func (l *saslLogin) Next(response []byte) (challenge []byte, done bool, err erro
 		l.name = string(response)
 		return []byte("Password:"), false, nil
 	case 3:
-		return nil, true, l.check(l.name, string(response))
+		a, err := checkPassword(l.accounts, l.name, string(response))
+		if err == nil {
+			l.admit(a)
+		}
+		return nil, true, err
 	}
 	return nil, false, errSASL
 }
