@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -205,6 +206,25 @@ func TestIdenticalCopiesUnderOneUIDAreOneMessage(t *testing.T) {
 	w.mustWork(status.Fetch)
 	if n := len(w.upstreamUIDs()); n != 0 {
 		t.Errorf("%d copies left upstream", n)
+	}
+}
+
+func TestPlanOfAVisit(t *testing.T) {
+	entries := []pop3Entry{
+		{1, "known", 5}, {2, "deleted", 5}, {3, "new", 5}, {4, "copy", 5}, {5, "copy", 5},
+		{6, "big", 11}, {7, "limit", 10}, {8, "differs", 5}, {9, "differs", 6}, {10, "deleted", 5},
+	}
+	known := map[string]bool{"known": true, "deleted": true, "elsewhere": true, "gone": true}
+	got := planFetch(entries, known, []string{"deleted", "gone"}, 10)
+	want := fetchPlan{
+		gone:      []string{"gone"},
+		remove:    []pop3Entry{{2, "deleted", 5}, {10, "deleted", 5}},
+		retrieve:  []pop3Entry{{3, "new", 5}, {4, "copy", 5}, {7, "limit", 10}},
+		tooLarge:  []pop3Entry{{6, "big", 11}},
+		ambiguous: []pop3Entry{{8, "differs", 5}},
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v\nwant %+v", got, want)
 	}
 }
 

@@ -209,6 +209,20 @@ func TestTakenRecipientsAreNotSentToAgain(t *testing.T) {
 	}
 }
 
+func TestRecipientLeftOverByASuccessBeginsItsPausesAnew(t *testing.T) {
+	w := newWorld(t)
+	w.provider.SetFaults(provider.Faults{RefuseData: provider.Reply{Code: 451, Text: "later"}})
+	w.accept("alice@example.org", letter, "bob@example.net", "busy@example.net")
+	w.submit()
+	w.pass(time.Minute)
+	w.provider.SetFaults(provider.Faults{RefuseRcpt: map[string]provider.Reply{"busy@example.net": {Code: 452, Text: "4.5.3 too many recipients"}}})
+	next := w.pass(2 * time.Minute)
+	w.mustReceive("bob@example.net")
+	if q := w.queue(); len(q) != 1 || q[0].Attempts != 1 || next.Sub(w.clock) != time.Minute {
+		t.Errorf("queue %+v, next in %v", q, next.Sub(w.clock))
+	}
+}
+
 func TestGivenUpAfterFiveDays(t *testing.T) {
 	w := newWorld(t)
 	w.provider.SetFaults(provider.Faults{RefuseData: provider.Reply{Code: 451, Text: "4.3.0 try later"}})

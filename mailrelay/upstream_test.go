@@ -369,6 +369,23 @@ func TestEndOfTheBoxEndsASessionInTheMiddle(t *testing.T) {
 	}
 }
 
+func TestEndOfTheBoxEndsASessionUnderTLS(t *testing.T) {
+	w := newWorld(t)
+	silent := make(chan struct{})
+	w.provider.SetFaults(provider.Faults{Silent: silent})
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- w.Run(ctx) }()
+	<-silent
+	cancel()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	if n := count[status.UpstreamChanged](w); n != 0 {
+		t.Errorf("%d faults reported for the end of the box", n)
+	}
+}
+
 func TestFailingLegIsTriedAgainAtTheBackOffsTimes(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {

@@ -6,11 +6,13 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"postern/internal/status"
@@ -142,6 +144,51 @@ func TestBoxWithoutADateWaits(t *testing.T) {
 func TestClockPlausibleFromTheYearOfTheBuild(t *testing.T) {
 	if ClockPlausible(time.Time{}) || ClockPlausible(time.Unix(0, 0)) || !ClockPlausible(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)) {
 		t.Error("wrong")
+	}
+}
+
+func TestCertificatesAreJudgedByTheBoxesClock(t *testing.T) {
+	w := newWorld(t)
+	w.clock = w.clock.AddDate(2, 0, 0)
+	w.mustSendNothing("clock does not fall between")
+}
+
+func TestSilentServerIsLeftAfterTheIdleLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		here, there := net.Pipe()
+		defer there.Close()
+		g := &guardedConn{Conn: here, idle: idleLimit, stop: func() bool { return true }}
+		defer g.Close()
+		begin := time.Now()
+		if _, err := g.Read(make([]byte, 1)); !isTimeout(err) || time.Since(begin) != idleLimit {
+			t.Errorf("read ended after %v: %v", time.Since(begin), err)
+		}
+		begin = time.Now()
+		if _, err := g.Write([]byte("x")); !isTimeout(err) || time.Since(begin) != idleLimit {
+			t.Errorf("write ended after %v: %v", time.Since(begin), err)
+		}
+		begin = time.Now()
+		g.SetDeadline(begin.Add(time.Second)) // as go-smtp does
+		if _, err := g.Read(make([]byte, 1)); !isTimeout(err) || time.Since(begin) != time.Second {
+			t.Errorf("read ended after %v: %v", time.Since(begin), err)
+		}
+	})
+}
+
+func TestReplyWithoutEndIsCut(t *testing.T) {
+	here, there := net.Pipe()
+	defer there.Close()
+	go func() {
+		for {
+			if _, err := there.Write([]byte("250-and so on\r\n")); err != nil {
+				return
+			}
+		}
+	}()
+	g := &guardedConn{Conn: here, idle: idleLimit, replyLimit: 10_000, stop: func() bool { return true }}
+	defer g.Close()
+	if n, err := io.Copy(io.Discard, g); !errors.Is(err, errReplyTooLong) || n > 20_000 {
+		t.Errorf("%d octets, %v", n, err)
 	}
 }
 

@@ -49,12 +49,16 @@ type Faults struct {
 	DropAfterData  int              // so many messages are taken and the connection dies before the 250
 	DropDuringData int              // so often the connection dies within the message
 
-	NoUIDL      bool
-	NoCAPA      bool
-	SizesShown  map[string]int64 // what LIST says of a unique-id, whatever is true
-	DropInRetr  map[string]bool  // unique-ids whose RETR breaks the connection half-way
-	DropAtQuit  bool             // QUIT is never answered, and nothing is deleted
-	KeepDeleted bool             // DELE and QUIT are answered, and nothing is deleted
+	NoUIDL     bool
+	NoCAPA     bool
+	SizesShown map[string]int64 // what LIST says of a unique-id, whatever is true
+	DropInRetr map[string]bool  // unique-ids whose RETR breaks the connection half-way
+	DropAtQuit bool             // QUIT is never answered, and nothing is deleted
+	// Silent, if not nil, hears of every POP3 customer who asks for UIDL, and gets
+	// no answer any more.
+	Silent chan<- struct{}
+
+	KeepDeleted bool // DELE and QUIT are answered, and nothing is deleted
 }
 
 // authority signs the certificates of one run.

@@ -171,6 +171,11 @@ func (s *pop3Session) transaction(f Faults, verb, arg string) bool {
 		}
 		s.say("+OK %d %d", len(s.box), total)
 	case "UIDL":
+		if f.Silent != nil {
+			f.Silent <- struct{}{}
+			io.Copy(io.Discard, s.r)
+			return false
+		}
 		if f.NoUIDL {
 			s.say("-ERR not supported")
 			return true
