@@ -26,7 +26,7 @@ var guestScripts embed.FS
 // Bounds, not expectations: a guest that is silent for longer hangs.
 const (
 	bootLimit = 3 * time.Minute
-	caseLimit = 5 * time.Minute
+	caseLimit = 3 * time.Minute
 )
 
 // guest is a running virtual machine whose only way out is the modem on its
@@ -112,14 +112,20 @@ func bootGuest(t *testing.T, files map[string]guestFile, modem *os.File) *guest 
 	return g
 }
 
-// guestDir is where prepare left the guest.
-func guestDir(t *testing.T) string {
+// cacheDir is where prepare and the tests keep what is slow to make.
+func cacheDir(t *testing.T) string {
 	t.Helper()
-	cache, err := os.UserCacheDir()
+	dir, err := os.UserCacheDir()
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := filepath.Join(cache, "postern-interop", "current")
+	return filepath.Join(dir, "postern-interop")
+}
+
+// guestDir is where prepare left the guest.
+func guestDir(t *testing.T) string {
+	t.Helper()
+	dir := filepath.Join(cacheDir(t), "current")
 	if _, err := os.Stat(filepath.Join(dir, "base.cpio")); err != nil {
 		t.Fatalf("no guest is built here; run internal/interop/prepare first (%v)", err)
 	}
