@@ -117,7 +117,7 @@ func (s *Session) refused(name string, a Answer) {
 
 func (a Answer) code() int {
 	if a.Code == 0 {
-		return 691
+		return rasWrongPassword
 	}
 	return a.Code
 }
@@ -155,7 +155,7 @@ func Check(r AuthRequest, password string) Answer {
 		}
 	}
 	if !a.OK {
-		return Answer{Code: 691}
+		return Answer{Code: rasWrongPassword}
 	}
 	return a
 }

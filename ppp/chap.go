@@ -49,12 +49,20 @@ type chapServer struct {
 	again     retry // while the challenge is unanswered
 
 	request AuthRequest
-	pending bool   // request is being judged
-	reply   packet // the answer given; repeated to further copies of the response
+	pending bool      // request is being judged
+	reply   packet    // the answer given; repeated to further copies of the response
+	tries   int       // responses refused
+	limit   time.Time // after a refusal: the next try must have come by then
 }
 
 func (c *chapServer) protocol() uint16 { return protoCHAP }
-func (c *chapServer) timer() time.Time { return c.again.at }
+
+func (c *chapServer) timer() time.Time {
+	if !c.limit.IsZero() {
+		return c.limit
+	}
+	return c.again.at
+}
 
 func (c *chapServer) start() {
 	c.id++
@@ -73,6 +81,10 @@ func (c *chapServer) send() {
 
 // expire sends the same challenge again: a late response to the first copy still counts.
 func (c *chapServer) expire() {
+	if !c.limit.IsZero() && !c.s.now.Before(c.limit) {
+		c.s.end(c.s.refusal)
+		return
+	}
 	due, ok := c.again.expire(c.s.now, &c.s.pace)
 	switch {
 	case !ok:
@@ -84,14 +96,18 @@ func (c *chapServer) expire() {
 
 func (c *chapServer) input(b []byte) {
 	in, err := parsePacket(b)
-	if err != nil || in.code != chapResponse || in.id != c.id || c.pending {
+	if err != nil || in.code != chapResponse || c.pending {
 		c.s.counts.Ignored++
 		return
 	}
 	// RFC 1994 section 4.2: the same answer for as long as the challenge is current,
 	// in whatever phase, since the Success may have been lost.
-	if c.reply.code != 0 {
+	if c.reply.code != 0 && in.id == c.reply.id {
 		c.s.send(protoCHAP, c.reply)
+		return
+	}
+	if in.id != c.id {
+		c.s.counts.Ignored++
 		return
 	}
 	value, name, ok := counted(in.data)
@@ -107,7 +123,7 @@ func (c *chapServer) input(b []byte) {
 		return
 	}
 	if c.s.ask(r) {
-		c.request, c.pending = r, true
+		c.request, c.pending, c.limit = r, true, time.Time{}
 		c.again.stop()
 	}
 }
@@ -132,25 +148,49 @@ func (c *chapServer) answer(a Answer) {
 }
 
 // fail refuses the caller. Microsoft's packets say why in numbers (RFC 2433 section 5,
-// RFC 2759 section 6), the others in words.
+// RFC 2759 section 6), the others in words. A wrong password may be typed
+// again in the same call: the Failure bears the next challenge, and the
+// response to it the next identifier.
 func (c *chapServer) fail(a Answer, why string) {
 	c.again.stop()
+	c.tries++
 	text := a.Message
 	if text == "" {
 		text = why
 	}
-	if c.method == MSCHAP || c.method == MSCHAPv2 {
-		// R=0, no second try: that the challenge is of no use then does not
-		// make it optional.
-		fresh := make([]byte, len(c.challenge))
-		if !c.s.random(fresh) {
+	microsoft := c.method == MSCHAP || c.method == MSCHAPv2
+	retry := microsoft && a.code() == rasWrongPassword && c.tries < c.s.cfg.Tries
+	if microsoft {
+		c.challenge = make([]byte, c.method.challengeLen())
+		if !c.s.random(c.challenge) {
 			return
 		}
-		text = fmt.Sprintf("E=%d R=0 C=%X V=3 M=%s", a.code(), fresh, text)
+		text = failureText(c.method, a.code(), retry, c.challenge, text)
 	}
 	c.reply = packet{chapFailure, c.id, []byte(text)}
 	c.s.send(protoCHAP, c.reply)
-	c.s.end(Reason{Us, CodeAuthFailed, fmt.Sprintf("%q was refused by %v: %s", c.request.Name, c.method, why)})
+	c.s.refusal = Reason{Us, CodeAuthFailed, fmt.Sprintf("%q was refused by %v: %s", c.request.Name, c.method, why)}
+	if !retry {
+		c.s.end(c.s.refusal)
+		return
+	}
+	// RFC 2759 section 6: "it disables short timeouts", as a person types now.
+	c.id++
+	c.limit = c.s.now.Add(patienceForLogin)
+	c.s.setupBy = c.s.now.Add(c.s.cfg.SetupLimit)
+}
+
+// failureText is the message of a Failure packet of Microsoft's. V is the version of the
+// change-password packet that is understood; MS-CHAP has no M.
+func failureText(m AuthMethod, code int, retry bool, challenge []byte, text string) string {
+	r := 0
+	if retry {
+		r = 1
+	}
+	if m == MSCHAP {
+		return fmt.Sprintf("E=%d R=%d C=%X V=2", code, r, challenge)
+	}
+	return fmt.Sprintf("E=%d R=%d C=%X V=3 M=%s", code, r, challenge, text)
 }
 
 // chapClient answers challenges with our name and password.

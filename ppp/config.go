@@ -77,6 +77,10 @@ type Config struct {
 	Rand     io.Reader // all randomness: magic numbers and challenges
 	Hostname string    // our name in challenges
 
+	// Tries is how often a caller may type its password in one call, in MS-CHAP and
+	// MS-CHAPv2, which can ask for it again; zero is 3.
+	Tries int
+
 	// Auth is, for the Answerer, what to ask the caller for, in this order; empty
 	// lets anybody in. For the Caller it is what to agree to.
 	Auth []AuthMethod
@@ -114,6 +118,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.EchoFailures <= 0 {
 		c.EchoFailures = 5
+	}
+	if c.Tries <= 0 {
+		c.Tries = 3
 	}
 	if c.SetupLimit <= 0 {
 		c.SetupLimit = 3 * time.Minute

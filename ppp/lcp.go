@@ -358,7 +358,15 @@ func (l *lcpLayer) finished() {
 	l.s.die()
 }
 
-func (l *lcpLayer) terminated(data []byte) { l.s.blame(farewell(l.s.them(), data)) }
+// terminated takes the peer's reason. A caller that does not try again has been refused,
+// whatever it says.
+func (l *lcpLayer) terminated(data []byte) {
+	if l.s.phase == phaseAuthenticate && !l.s.refusal.IsZero() {
+		l.s.blame(l.s.refusal)
+		return
+	}
+	l.s.blame(farewell(l.s.them(), data))
+}
 
 // mtu is the longest packet that the peer takes.
 func (l *lcpLayer) mtu() int { return min(l.peer.mru, defaultMRU) }

@@ -39,6 +39,7 @@ type Session struct {
 	abandoned  bool        // which no longer matters, as LCP started again
 	method     AuthMethod  // by which the caller was authenticated,
 	user       string      // and under which name
+	refusal    Reason      // why the last try to log in failed
 	known      bool        // user is set: a second log-in must be the same person
 	keys       mschap.Keys // what the authentication yielded for MPPE
 	encryption Policy      // of the box, or of this user

@@ -256,3 +256,79 @@ func TestIPStopsWhenRequiredEncryptionIsRenegotiated(t *testing.T) {
 		t.Error("IP does not pass under the new keys")
 	}
 }
+
+func TestWrongPasswordMayBeTypedAgainInTheSameCall(t *testing.T) {
+	for _, last := range []bool{true, false} {
+		p := newPeer(t, answererConfig())
+		p.openLCP()
+		wrong := true
+		p.judge = func(r AuthRequest) Answer {
+			if wrong {
+				return Answer{}
+			}
+			return Check(r, password)
+		}
+		p.logIn("alice")
+		got := p.expect("c223 04 01 *")
+		text := string(bytesOf(t, got[0][len("c223 04 01 "):]))
+		if !strings.HasPrefix(text, "E=691 R=1 C=") || !strings.Contains(text, " V=3 M=wrong user name") {
+			t.Errorf("Failure says %q", text)
+		}
+		c := p.Session.auth.(*chapServer)
+		if want := strings.ToUpper(hex.EncodeToString(c.challenge)); text[12:44] != want {
+			t.Errorf("the challenge is %s, not %s", text[12:44], want)
+		}
+		p.say(protoCHAP, chapResponse, 1, "31"+strings.Repeat("00", 49)) // a copy: the Failure was lost
+		p.expect(got[0])
+		for range 15 { // a person types
+			p.wait(2 * time.Second)
+			p.say(protoLCP, codeDiscardRequest, 1, "aabbccdd")
+		}
+		p.expect()
+		if p.ended != 0 {
+			t.Fatalf("%+v", p.reason)
+		}
+		p.logIn("alice")
+		p.expect("c223 04 02 *")
+		wrong = last
+		p.logIn("alice")
+		if last {
+			got = p.expect("c223 04 03 *", "c021 05 *")
+			if text := string(bytesOf(t, got[0][len("c223 04 01 "):])); !strings.HasPrefix(text, "E=691 R=0 ") {
+				t.Errorf("Failure says %q", text)
+			}
+			p.wait(10 * time.Second)
+			if p.reason.Code != CodeAuthFailed || p.authings != 3 {
+				t.Errorf("%d tries, %+v", p.authings, p.reason)
+			}
+		} else {
+			p.expect("c223 03 03 *", "80fd 01 *", "8021 01 *")
+		}
+	}
+}
+
+func TestDisabledAccountIsNotAskedToTypeAgain(t *testing.T) {
+	for code, want := range map[int]string{646: "time of day", 647: "disabled", 648: "expired", 649: "no permission"} {
+		p := newPeer(t, answererConfig())
+		p.judge = func(AuthRequest) Answer { return Answer{Code: code} }
+		p.openLCP()
+		p.logIn("alice")
+		p.hear()
+		p.wait(10 * time.Second)
+		if p.reason.Code != CodeAuthFailed || !strings.Contains(p.reason.Text, want) {
+			t.Errorf("%d: %+v", code, p.reason)
+		}
+	}
+}
+
+func TestCallerThatGivesUpAfterARefusalWasRefused(t *testing.T) {
+	p := newPeer(t, answererConfig())
+	p.judge = func(AuthRequest) Answer { return Answer{} }
+	p.openLCP()
+	p.logIn("alice")
+	p.say(protoLCP, codeTerminateRequest, 9, hex.EncodeToString([]byte("Failed to authenticate ourselves to peer")))
+	p.wait(10 * time.Second)
+	if p.reason.Code != CodeAuthFailed || p.reason.Side != Us {
+		t.Errorf("%+v", p.reason)
+	}
+}
