@@ -1,6 +1,8 @@
 package mailrelay
 
 import (
+	"crypto/sha1"
+	"crypto/sha256"
 	"errors"
 	"strings"
 
@@ -24,9 +26,11 @@ type saslMechanism struct {
 // clients that take the first they know.
 func saslTable() []saslMechanism {
 	return []saslMechanism{
-		{"CRAM-MD5", newCRAM},
-		{sasl.Plain, newPlain},
-		{sasl.Login, newLogin},
+		{"SCRAM-SHA-256", newSCRAMServer(sha256.New)},
+		{"SCRAM-SHA-1", newSCRAMServer(sha1.New)},
+		{"CRAM-MD5", newCRAMServer},
+		{sasl.Plain, newPlainServer},
+		{sasl.Login, newLoginServer},
 	}
 }
 
@@ -47,8 +51,8 @@ func newSASL(name string, accounts Accounts, admit func(Account)) sasl.Server {
 	return nil
 }
 
-// newPlain is RFC 4616.
-func newPlain(accounts Accounts, admit func(Account)) sasl.Server {
+// newPlainServer is RFC 4616.
+func newPlainServer(accounts Accounts, admit func(Account)) sasl.Server {
 	return sasl.NewPlainServer(func(identity, name, password string) error {
 		// Acting for others (the authorization identity) is not for mail users;
 		// some clients fill in their own name.
@@ -72,7 +76,7 @@ type saslLogin struct {
 	name     string
 }
 
-func newLogin(accounts Accounts, admit func(Account)) sasl.Server {
+func newLoginServer(accounts Accounts, admit func(Account)) sasl.Server {
 	return &saslLogin{accounts: accounts, admit: admit}
 }
 

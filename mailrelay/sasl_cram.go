@@ -18,7 +18,7 @@ type saslCRAM struct {
 	asked     bool
 }
 
-func newCRAM(accounts Accounts, admit func(Account)) sasl.Server {
+func newCRAMServer(accounts Accounts, admit func(Account)) sasl.Server {
 	return &saslCRAM{accounts: accounts, admit: admit, challenge: "<" + rand.Text() + "@postern>"}
 }
 

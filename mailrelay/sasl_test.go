@@ -1,7 +1,11 @@
 package mailrelay
 
 import (
+	"crypto/sha1"
+	"crypto/sha256"
+	"encoding/base64"
 	"errors"
+	"hash"
 	"strings"
 	"testing"
 
@@ -73,5 +77,87 @@ func TestCRAMMD5IsTheDigestOfRFC2195(t *testing.T) {
 	b, _ := saslTry(t, "CRAM-MD5")
 	if next(t, a, nil) == next(t, b, nil) {
 		t.Error("two challenges are the same: a digest could be replayed")
+	}
+}
+
+func TestSCRAMIsTheExchangeOfTheRFCs(t *testing.T) {
+	accounts := AccountList{{User: "user", Password: func() string { return "pencil" }}}
+	for _, c := range []struct {
+		rfc                                            string
+		hash                                           func() hash.Hash
+		nonce, salt                                    string
+		clientFirst, serverFirst, clientFinal, verdict string
+	}{
+		{
+			"RFC 5802 section 5", sha1.New, "3rfcNHYJY1ZVvWVs7j", "QSXCR+Q6sek8bf92",
+			"n,,n=user,r=fyko+d2lbbFgONRv9qkxdawL",
+			"r=fyko+d2lbbFgONRv9qkxdawL3rfcNHYJY1ZVvWVs7j,s=QSXCR+Q6sek8bf92,i=4096",
+			"c=biws,r=fyko+d2lbbFgONRv9qkxdawL3rfcNHYJY1ZVvWVs7j,p=v0X8v3Bz2T0CJGbJQyF0X+HI4Ts=",
+			"v=rmF9pqV8S7suAoZWja4dJRkFsKQ=",
+		}, {
+			"RFC 7677 section 3", sha256.New, "%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0", "W22ZaJ0SNY7soEsUEjb6gQ==",
+			"n,,n=user,r=rOprNGfwEbeRWgbNEkqO",
+			"r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096",
+			"c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=",
+			"v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=",
+		},
+	} {
+		start := func() (sasl.Server, *string) {
+			who := new(string)
+			server := newSCRAMServer(c.hash)(accounts, func(a Account) { *who += a.User }).(*saslSCRAM)
+			salt, err := base64.StdEncoding.DecodeString(c.salt)
+			if err != nil {
+				t.Fatal(err)
+			}
+			server.nonce, server.salt = c.nonce, salt
+			return server, who
+		}
+		server, who := start()
+		if got := next(t, server, nil); got != "" {
+			t.Errorf("%s: the server begins by %q", c.rfc, got)
+		}
+		if got := next(t, server, []byte(c.clientFirst)); got != c.serverFirst {
+			t.Errorf("%s: server-first is\n%s, want\n%s", c.rfc, got, c.serverFirst)
+		}
+		if got := next(t, server, []byte(c.clientFinal)); got != c.verdict {
+			t.Errorf("%s: server-final is\n%s, want\n%s", c.rfc, got, c.verdict)
+		}
+		if *who != "" {
+			t.Errorf("%s: admitted before the end", c.rfc)
+		}
+		if _, done, err := server.Next([]byte{}); !done || err != nil || *who != "user" {
+			t.Errorf("%s: %v, %v, admitted %q", c.rfc, done, err, *who)
+		}
+		for what, spoil := range map[string][2]string{
+			"another proof":      {c.clientFirst, strings.Replace(c.clientFinal, ",p=", ",p=A", 1)[:len(c.clientFinal)]},
+			"a short proof":      {c.clientFirst, c.clientFinal[:strings.Index(c.clientFinal, ",p=")+3]},
+			"another nonce":      {c.clientFirst, strings.Replace(c.clientFinal, "r=", "r=x", 1)},
+			"another header":     {strings.Replace(c.clientFirst, "n,,", "y,,", 1), c.clientFinal},
+			"an unknown user":    {strings.Replace(c.clientFirst, "n=user", "n=resu", 1), c.clientFinal},
+			"acting for another": {strings.Replace(c.clientFirst, "n,,", "n,a=root,", 1), c.clientFinal},
+			"a mandatory extra":  {strings.Replace(c.clientFirst, "n,,", "n,,m=x,", 1), c.clientFinal},
+			"channel binding":    {strings.Replace(c.clientFirst, "n,,", "p=tls-unique,,", 1), c.clientFinal},
+			"a name with an =":   {strings.Replace(c.clientFirst, "n=user", "n=us=er", 1), c.clientFinal},
+			"no nonce":           {"n,,n=user,r=", c.clientFinal},
+		} {
+			server, who := start()
+			_, done, err := server.Next([]byte(spoil[0]))
+			if err == nil {
+				_, done, err = server.Next([]byte(spoil[1]))
+			}
+			if done || err == nil || *who != "" {
+				t.Errorf("%s: %s was taken", c.rfc, what)
+			}
+		}
+	}
+}
+
+func TestSASLprepAsInRFC4013(t *testing.T) {
+	for in, want := range map[string]string{ // section 3's examples
+		"I\u00adX": "IX", "user": "user", "USER": "USER", "\u00aa": "a", "\u2168": "IX", "a\u00a0b": "a b",
+	} {
+		if got := saslPrep(in); got != want {
+			t.Errorf("%q becomes %q, want %q", in, got, want)
+		}
 	}
 }
