@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"strings"
 	"time"
 
 	"postern/internal/status"
@@ -39,6 +40,10 @@ type Caller struct {
 	verdict status.Verdict
 }
 
+// dialable is what may stand in a dial string (V.250 section 6.3.1) and cannot
+// end the command.
+const dialable = "0123456789*#+ABCDabcdTtPpWw,!@-() "
+
 // EndedError is a call that ended before it was of use.
 type EndedError struct{ Verdict status.Verdict }
 
@@ -55,6 +60,9 @@ func Dial(ctx context.Context, cfg CallerConfig, number string) (*Caller, error)
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	cfg.PPP.Role = ppp.Caller
+	if strings.Trim(number, dialable) != "" || number == "" {
+		return nil, fmt.Errorf("%q is not a number that a modem can dial", number)
+	}
 	port, err := cfg.Open(ctx)
 	if err != nil {
 		return nil, err
@@ -89,6 +97,7 @@ func Dial(ctx context.Context, cfg CallerConfig, number string) (*Caller, error)
 // run carries the call and leaves nothing behind.
 func (c *Caller) run(ctx context.Context, m *modem) {
 	defer close(c.done)
+	defer c.hangup()
 	end, err := carry(ctx, m, c.conn, callConfig{
 		id: c.cfg.ID, ppp: c.cfg.PPP, newStack: c.cfg.NewStack,
 		goodbye: ppp.Reason{Side: ppp.Us, Code: codeHangup, Text: "this end hung up"},

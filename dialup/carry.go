@@ -76,7 +76,6 @@ type call struct {
 	out, packet []byte
 	writing     int // octets of the write under way
 	answers     chan ppp.Answer
-	judging     bool
 	served      chan error
 	jobs        sync.WaitGroup
 }
@@ -146,7 +145,6 @@ func (c *call) run(ctx, jobs context.Context) {
 			c.writing = 0
 		case <-c.wake():
 		case answer := <-c.answers:
-			c.judging = false
 			c.sess.Authenticate(time.Now(), answer)
 		case err := <-c.served:
 			c.servicesEnded(err)
@@ -215,10 +213,10 @@ func (c *call) tick(now time.Time) {
 		c.traffic()
 	}
 	if c.endBy.IsZero() && due(c.idleAt()) {
-		c.end(now, ppp.Reason{Side: ppp.Us, Code: ppp.CodeIdleLimit, Text: "no packet for " + c.cfg.idleLimit.String()})
+		c.end(now, ppp.Reason{Side: ppp.Us, Code: ppp.CodeIdleLimit, Text: "no packet went either way for " + spoken(c.cfg.idleLimit)})
 	}
 	if c.endBy.IsZero() && due(c.sessionAt()) {
-		c.end(now, ppp.Reason{Side: ppp.Us, Code: ppp.CodeSessionLimit, Text: "the limit of " + c.cfg.sessionLimit.String() + " per call was reached"})
+		c.end(now, ppp.Reason{Side: ppp.Us, Code: ppp.CodeSessionLimit, Text: "the limit of " + spoken(c.cfg.sessionLimit) + " for a call was reached"})
 	}
 	if due(c.sess.Deadline()) {
 		c.sess.Advance(now)
@@ -229,9 +227,6 @@ func (c *call) tick(now time.Time) {
 func (c *call) input(now time.Time, p []byte) {
 	if len(p) == 0 {
 		return
-	}
-	if c.up == 0 && p[0] == '\n' {
-		p = p[1:] // the second half of CONNECT's line end
 	}
 	c.up += int64(len(p))
 	if !c.watchDCD {
@@ -276,14 +271,10 @@ func (c *call) events(jobs context.Context, now time.Time) {
 // userOf takes off the domain that Windows may put before the name.
 func userOf(name string) string { return name[strings.LastIndexByte(name, '\\')+1:] }
 
-// judge asks the authenticator, one question at a time: a caller who floods
-// the line with them gets the engine's own pace.
+// judge asks the authenticator. The session has one question at a time, so
+// that answers never blocks.
 func (c *call) judge(jobs context.Context, req ppp.AuthRequest) {
 	c.phase = max(c.phase, authenticating)
-	if c.judging || c.cfg.auth == nil {
-		return
-	}
-	c.judging = true
 	c.jobs.Go(func() {
 		c.answers <- c.cfg.auth.Authenticate(jobs, req)
 	})

@@ -232,7 +232,8 @@ func TestShutdownEndsTheCallInOrder(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		c := o.call()
 		begun := time.Now()
-		o.close()
+		o.stop()
+		o.joined.Wait()
 		if took := time.Since(begun); took > 10*time.Second {
 			t.Errorf("it took %v", took)
 		}
@@ -243,6 +244,7 @@ func TestShutdownEndsTheCallInOrder(t *testing.T) {
 		if v := c.Close(); v.Side != status.Peer || v.Code != ppp.CodePeerHangup {
 			t.Errorf("the caller says %+v", v)
 		}
+		o.close()
 	})
 }
 
@@ -278,11 +280,15 @@ func TestShutdownInAnyPhaseIsShort(t *testing.T) {
 func TestLimitsEndACall(t *testing.T) {
 	type limits struct {
 		idle, session time.Duration
+		busy          func(o *office)
 		code          string
 	}
+	both := func(o *office) { o.exchanges(1) }
 	inBubble(t, map[string]limits{
-		"idle":    {time.Minute, 0, ppp.CodeIdleLimit},
-		"session": {0, 5 * time.Minute, ppp.CodeSessionLimit},
+		"idle after packets both ways": {time.Minute, 0, both, ppp.CodeIdleLimit},
+		"idle after packets to it":     {time.Minute, 0, func(o *office) { o.last(&o.calls).send(ipPacket(1, 99)) }, ppp.CodeIdleLimit},
+		"idle after packets from it":   {time.Minute, 0, func(o *office) { o.last(&o.stacks).send(ipPacket(1, 99)) }, ppp.CodeIdleLimit},
+		"session":                      {0, 5 * time.Minute, both, ppp.CodeSessionLimit},
 	}, func(t *testing.T, l limits) {
 		o := newOffice(t, exchange.Config{})
 		o.line(theBox, func(cfg *LineConfig) { cfg.IdleLimit, cfg.SessionLimit = l.idle, l.session })
@@ -291,7 +297,7 @@ func TestLimitsEndACall(t *testing.T) {
 		start := time.Now()
 		for range 7 {
 			time.Sleep(30 * time.Second)
-			o.exchanges(1)
+			l.busy(o)
 		}
 		if len(o.ended()) > 0 {
 			t.Fatalf("a busy call was ended: %+v", o.ended())

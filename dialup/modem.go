@@ -56,8 +56,8 @@ var (
 // ringing is a call that waits to be answered.
 type ringing struct {
 	rings  int
-	last   time.Time
-	number string // caller ID; empty if none came
+	last   time.Time // when the modem last said something of it
+	number string    // caller ID; empty if none came
 	name   string
 }
 
@@ -118,18 +118,19 @@ func (m *modem) next(ctx context.Context, deadline time.Time) (result, error) {
 // note remembers what a result says besides answering the present command.
 func (m *modem) note(r result) {
 	switch r.code {
-	case ring:
+	case ring, callerID:
+		// Some networks send the caller ID before the first RING.
 		now := time.Now()
 		if now.Sub(m.ring.last) > ringCadence {
 			m.ring = ringing{}
 		}
-		m.ring.rings++
 		m.ring.last = now
-	case callerID:
-		switch r.key {
-		case "NMBR":
+		switch {
+		case r.code == ring:
+			m.ring.rings++
+		case r.key == "NMBR":
 			m.ring.number = r.value
-		case "NAME":
+		case r.key == "NAME":
 			m.ring.name = r.value
 		}
 	case noCarrier:

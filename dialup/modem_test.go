@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,10 +19,11 @@ import (
 // script is the modem's side of a Port, played by a test. It cuts what the
 // computer sends into commands and asks reply for the answer to each.
 type script struct {
-	dte   net.Conn // the modem's end
 	reply func(command string) string
+	echo  atomic.Bool
 
 	mu   sync.Mutex
+	dte  net.Conn // the modem's end
 	told []string
 }
 
@@ -44,8 +46,11 @@ func (s *script) play() {
 	var command []byte
 	b := make([]byte, 1)
 	for {
-		if _, err := s.dte.Read(b); err != nil {
+		if _, err := s.end().Read(b); err != nil {
 			return
+		}
+		if s.echo.Load() {
+			s.say(string(b))
 		}
 		if b[0] != '\r' {
 			command = append(command, b[0])
@@ -70,10 +75,16 @@ func (s *script) say(text string) {
 			time.Sleep(time.Second)
 			continue
 		}
-		if _, err := s.dte.Write([]byte{text[i]}); err != nil {
+		if _, err := s.end().Write([]byte{text[i]}); err != nil {
 			return
 		}
 	}
+}
+
+func (s *script) end() net.Conn {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.dte
 }
 
 func (s *script) heard() []string {
@@ -173,14 +184,20 @@ func TestAQuietModemIsMadeToTalk(t *testing.T) {
 
 func TestALateAnswerIsNotTakenForTheNextOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		first := true
+		var s *script
+		resets := 0
 		s, m := newScript(t, func(c string) string {
-			switch {
-			case c == "ATZ" && first:
-				first = false
-				return strings.Repeat("\a", 6) + okay // a second too late
-			case c == "AT&K9":
-				return "\r\nERROR\r\n"
+			switch c {
+			case "ATZ":
+				late := 100 * time.Millisecond
+				if resets++; resets == 1 {
+					late = commandWait + lateWait + 50*time.Millisecond // when it is being asked again
+				}
+				time.AfterFunc(late, func() { s.say(okay) })
+				return ""
+			case "AT&K9":
+				time.AfterFunc(200*time.Millisecond, func() { s.say("\r\nERROR\r\n") })
+				return ""
 			}
 			return okay
 		})
@@ -501,7 +518,9 @@ func (p timeoutPort) Read(b []byte) (int, error) {
 func (s *script) plugIn(cfg *LineConfig) {
 	cfg.Open = func(context.Context) (Port, error) {
 		port, dte := net.Pipe()
+		s.mu.Lock()
 		s.dte = dte
+		s.mu.Unlock()
 		go s.play()
 		return port, nil
 	}

@@ -43,6 +43,19 @@ func (s *fakeStack) shout(format string, args ...any) {
 	s.misuse = append(s.misuse, fmt.Sprintf(format, args...))
 }
 
+// check complains about what went wrong in the stack's life, now over.
+func (s *fakeStack) check(t *testing.T) {
+	t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.closed {
+		t.Errorf("the stack towards %v is still open", s.link.Peer)
+	}
+	for _, text := range s.misuse {
+		t.Error(text)
+	}
+}
+
 func (s *fakeStack) Deliver(p []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -77,6 +90,12 @@ func (s *fakeStack) send(p []byte) {
 	case s.wake <- struct{}{}:
 	default:
 	}
+}
+
+func (s *fakeStack) queued() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.waiting)
 }
 
 func (s *fakeStack) received() [][]byte {
@@ -240,6 +259,10 @@ func newOffice(t *testing.T, cfg exchange.Config) *office {
 		t.Fatal(err)
 	}
 	o.ctx, o.stop = context.WithCancel(t.Context())
+	t.Cleanup(func() { // of a test that has failed
+		o.stop()
+		o.joined.Wait()
+	})
 	return o
 }
 
@@ -276,12 +299,7 @@ func (o *office) close() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, s := range slices.Concat(o.stacks, o.calls) {
-		if !s.closed {
-			o.t.Errorf("the stack of %v is still open", s.link.Peer)
-		}
-		for _, text := range s.misuse {
-			o.t.Error(text)
-		}
+		s.check(o.t)
 	}
 	if o.services.running != 0 {
 		o.t.Errorf("%d services are still running", o.services.running)
@@ -389,6 +407,7 @@ func (o *office) call() *Caller {
 	if err != nil {
 		o.t.Fatalf("call: %v; the box: %+v", err, o.ended())
 	}
+	o.t.Cleanup(func() { c.Close() })
 	return c
 }
 
@@ -404,7 +423,7 @@ func (o *office) exchanges(n int) {
 		caller.send(p)
 		box.send(p)
 	}
-	for range 600 {
+	for range 6000 {
 		if len(box.received())-before >= n && len(caller.received())-beforeCaller >= n {
 			break
 		}

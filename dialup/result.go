@@ -72,7 +72,8 @@ func (s *lineScanner) next() (result, bool) {
 }
 
 // rest hands over what was read behind the last result. The LF of that
-// result's line end is dropped if it has already come.
+// result's line end is dropped if it has already come; if not, it is an octet
+// before the first frame, which PPP passes over.
 func (s *lineScanner) rest() []byte {
 	p := bytes.TrimPrefix(s.buf, []byte("\n"))
 	s.buf = nil
