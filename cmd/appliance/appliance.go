@@ -1,0 +1,192 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"postern/dialup"
+	"postern/dialup/netstack"
+	"postern/hw"
+	"postern/internal/config"
+	"postern/internal/status"
+	"postern/mailrelay"
+	"postern/mailrelay/spool"
+	"postern/web"
+)
+
+// appliance is the box: the lines, the mail and the page, joined.
+type appliance struct {
+	cfg      *config.Config
+	log      *slog.Logger
+	board    *status.Board
+	spool    *spool.Spool
+	upstream *mailrelay.Upstream
+	lines    []*dialup.Line
+	web      net.Listener // nil without a page
+}
+
+// openPort opens the port of a line's modem.
+type openPort func(ctx context.Context, line config.Line) (dialup.Port, error)
+
+// newStack gives a call its TCP/IP.
+type newStack func(dialup.Link) (dialup.Stack, error)
+
+// openHardware is openPort on a real box.
+func openHardware(ctx context.Context, line config.Line) (dialup.Port, error) {
+	if line.Port.Addr != "" {
+		return hw.DialTCP(ctx, line.Port.Addr)
+	}
+	return hw.OpenSerial(line.Port.Device, line.Baud)
+}
+
+// newAppliance takes what the configuration names: the spool, the page's
+// address. Nothing runs yet; close gives it back.
+func newAppliance(cfg *config.Config, open openPort, stack newStack, log *slog.Logger) (a *appliance, err error) {
+	accounts, err := upstreamAccounts(cfg)
+	if err != nil {
+		return nil, err
+	}
+	pool, err := dialup.NewPool(cfg.PPP.Pool.Prefix, cfg.PPP.LocalIP)
+	if err != nil {
+		return nil, err
+	}
+	a = &appliance{cfg: cfg, log: log, board: &status.Board{}}
+	if a.spool, err = spool.Open(filepath.Join(cfg.StateDir, "spool"), spool.Options{Changed: a.mailChanged, Log: log}); err != nil {
+		return nil, err
+	}
+	a.upstream, err = mailrelay.NewUpstream(mailrelay.UpstreamConfig{
+		Hostname: cfg.Hostname,
+		Accounts: accounts,
+		MaxSize:  int64(cfg.Mail.MaxMessage),
+	}, a.spool, a.board.Post, log)
+	if err != nil {
+		return nil, errors.Join(err, a.close())
+	}
+	if cfg.Web.Listen != "" {
+		if a.web, err = net.Listen("tcp", cfg.Web.Listen); err != nil {
+			return nil, errors.Join(fmt.Errorf("[web] listen: %w", err), a.close())
+		}
+	}
+	var ids dialup.CallIDs
+	for _, line := range cfg.Lines {
+		a.lines = append(a.lines, dialup.NewLine(dialup.LineConfig{
+			Name:         line.Name,
+			Open:         func(ctx context.Context) (dialup.Port, error) { return open(ctx, line) },
+			Init:         line.Init,
+			Rings:        line.Rings,
+			PPP:          pppConfig(cfg, rand.Reader),
+			Pool:         pool,
+			Auth:         callers{cfg},
+			NewStack:     stack,
+			Names:        append([]string{cfg.Hostname}, cfg.Aliases...),
+			Services:     mailServices{callers{cfg}, a},
+			IdleLimit:    time.Duration(cfg.PPP.IdleLimit),
+			SessionLimit: time.Duration(cfg.PPP.SessionLimit),
+			CallIDs:      &ids,
+			Post:         a.board.Post,
+			Log:          log,
+		}))
+	}
+	return a, nil
+}
+
+// gvisor is newStack on every box.
+func gvisor(link dialup.Link) (dialup.Stack, error) {
+	return netstack.New(netstack.Config(link))
+}
+
+// mailChanged is told by the spool that a user's mailbox or queue is another.
+func (a *appliance) mailChanged(user string) {
+	st, err := a.spool.Stat(user)
+	if err != nil {
+		a.log.Error("the mailbox cannot be read", "user", user, "err", err)
+		return
+	}
+	a.board.Post(status.MailboxChanged{User: user, Messages: st.Messages, Octets: st.Octets})
+	a.upstream.Queued(user)
+}
+
+// run keeps the box until ctx ends. Then the calls are ended in order, and
+// after them what they were using.
+func (a *appliance) run(ctx context.Context) error {
+	// Everything has its row on the page from the start, in this order.
+	for _, l := range a.cfg.Lines {
+		a.board.Post(status.LineChanged{At: time.Now(), Line: l.Name, State: status.LineStarting})
+	}
+	for _, u := range a.cfg.Users {
+		a.mailChanged(u.Name)
+	}
+	after, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	var rest sync.WaitGroup
+	rest.Go(func() { report(a.log, "upstream", a.upstream.Run(after)) })
+	if a.web != nil {
+		rest.Go(func() { report(a.log, "the status page", a.serveWeb(after)) })
+	}
+	var lines sync.WaitGroup
+	for _, l := range a.lines {
+		lines.Go(func() { report(a.log, "a line", l.Run(ctx)) })
+	}
+	<-ctx.Done()
+	lines.Wait()
+	stop()
+	rest.Wait()
+	return nil
+}
+
+func report(log *slog.Logger, what string, err error) {
+	if err != nil {
+		log.Error(what+" stopped", "err", err)
+	}
+}
+
+// close gives back what newAppliance took.
+func (a *appliance) close() error {
+	var errs []error
+	if a.web != nil {
+		if err := a.web.Close(); !errors.Is(err, net.ErrClosed) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(append(errs, a.spool.Close())...)
+}
+
+const (
+	headerTimeout = 10 * time.Second
+	stopTimeout   = 2 * time.Second
+)
+
+func (a *appliance) serveWeb(ctx context.Context) error {
+	page, err := web.New(a.cfg.Hostname, a.board, a.log, time.Now)
+	if err != nil {
+		return err
+	}
+	server := &http.Server{
+		Handler:           page,
+		ReadHeaderTimeout: headerTimeout,
+		BaseContext:       func(net.Listener) context.Context { return ctx }, // ends the event streams
+		ErrorLog:          slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
+	}
+	var stopped sync.WaitGroup
+	defer stopped.Wait()
+	stopped.Go(func() {
+		<-ctx.Done()
+		limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+		defer cancel()
+		if err := server.Shutdown(limit); err != nil {
+			report(a.log, "a browser", server.Close())
+		}
+	})
+	if err := server.Serve(a.web); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}

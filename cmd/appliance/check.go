@@ -1,0 +1,104 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"postern/internal/config"
+)
+
+func checkCommand(args []string, stdout, stderr io.Writer) error {
+	fs := flags("check", stderr)
+	file := fs.String("config", "/etc/postern.toml", "the configuration `FILE`")
+	if err := parseFlags(fs, args); err != nil {
+		return err
+	}
+	cfg, err := config.Load(*file)
+	if err != nil {
+		return err
+	}
+	if _, err := upstreamAccounts(cfg); err != nil {
+		return fmt.Errorf("%s: %w", *file, err)
+	}
+	fmt.Fprintf(stdout, "%s is valid. It means:\n\n", *file)
+	explain(stdout, cfg)
+	return nil
+}
+
+// explain says in words what a configuration protects and what it does not.
+func explain(w io.Writer, c *config.Config) {
+	fmt.Fprintln(w, "Lines")
+	for _, l := range c.Lines {
+		fmt.Fprintf(w, "  %s: the modem at %s, answered after %s\n", l.Name, l.Port, count(l.Rings, "ring"))
+	}
+	fmt.Fprintf(w, "\nCallers\n  log in by %s%s\n", join(c.PPP.Auth), clearTextWarning(c))
+	fmt.Fprintf(w, "  data on the phone line: %s\n", encryptionWords(c.PPP.Encryption, c.PPP.MPPE))
+	fmt.Fprintf(w, "  get an address of %s and reach POP3 (110), SMTP (25, 587) and DNS at %s, nothing else\n", c.PPP.Pool, c.PPP.LocalIP)
+	fmt.Fprintf(w, "  may call the box %s\n", strings.Join(append([]string{c.Hostname}, c.Aliases...), ", "))
+	fmt.Fprintf(w, "  calls end after %s without traffic, and after %s in all\n", limit(c.PPP.IdleLimit), limit(c.PPP.SessionLimit))
+	fmt.Fprintln(w, "\nUsers")
+	for _, u := range c.Users {
+		fmt.Fprintf(w, "  %s sends as %s, by upstream %s", u.Name, strings.Join(u.Addresses, ", "), u.Upstream)
+		if u.Encryption != nil {
+			fmt.Fprintf(w, "; data on the phone line: %s", encryptionWords(*u.Encryption, c.PPP.MPPE))
+		}
+		fmt.Fprintln(w)
+	}
+	fmt.Fprintln(w, "\nUpstreams")
+	for _, up := range c.Upstreams {
+		roots := "the system's authorities"
+		if up.CAFile != "" {
+			roots = up.CAFile
+		}
+		fmt.Fprintf(w, "  %s: fetched from %s every %v, submitted to %s;\n", up.Name, up.Fetch, time.Duration(up.Poll), up.Submit)
+		fmt.Fprintf(w, "    TLS 1.2 or newer, or nothing is sent; certificates verified by %s\n", roots)
+	}
+	page := "none"
+	if c.Web.Listen != "" {
+		page = "http://" + c.Web.Listen + "/ (read-only, no log-in: listen on an address that only you can reach)"
+	}
+	fmt.Fprintf(w, "\nThe box\n  keeps its mail in %s, messages up to %d octets\n  status page: %s\n", c.StateDir, c.Mail.MaxMessage, page)
+}
+
+func clearTextWarning(c *config.Config) string {
+	for _, m := range c.PPP.Auth {
+		if m == config.PAP {
+			return "\n  note: pap sends the password in clear text over the phone line"
+		}
+	}
+	return ""
+}
+
+func encryptionWords(e config.Encryption, strengths []config.MPPE) string {
+	switch e {
+	case config.EncryptionOff:
+		return "never encrypted"
+	case config.EncryptionRequire:
+		return "encrypted, or there is no call (MPPE " + join(strengths) + " bit)"
+	}
+	return "encrypted when the caller can (MPPE " + join(strengths) + " bit), else in clear text"
+}
+
+func join[T fmt.Stringer](list []T) string {
+	words := make([]string, len(list))
+	for i, v := range list {
+		words[i] = v.String()
+	}
+	return strings.Join(words, ", ")
+}
+
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+func limit(d config.Duration) string {
+	if d == 0 {
+		return "any time"
+	}
+	return time.Duration(d).String()
+}

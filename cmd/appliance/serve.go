@@ -1,0 +1,45 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+
+	"postern/internal/config"
+)
+
+func serveCommand(ctx context.Context, args []string, stderr io.Writer) error {
+	fs := flags("serve", stderr)
+	file := fs.String("config", "/etc/postern.toml", "the configuration `FILE`")
+	verbose := fs.Bool("verbose", false, "log what helps to find a fault")
+	if err := parseFlags(fs, args); err != nil {
+		return err
+	}
+	cfg, err := config.Load(*file)
+	if err != nil {
+		return err
+	}
+	level := slog.LevelInfo
+	if *verbose {
+		level = slog.LevelDebug
+	}
+	log := newLog(stderr, level)
+	a, err := newAppliance(cfg, openHardware, gvisor, log)
+	if err != nil {
+		return fmt.Errorf("%s: %w", *file, err)
+	}
+	log.Info("ready", "version", version(), "lines", len(cfg.Lines), "users", len(cfg.Users), "page", a.page())
+	err = a.run(ctx)
+	log.Info("stopped")
+	return errors.Join(err, a.close())
+}
+
+// page is the address of the status page.
+func (a *appliance) page() string {
+	if a.web == nil {
+		return "none"
+	}
+	return "http://" + a.web.Addr().String() + "/"
+}

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"crypto/x509"
+	"fmt"
+	"io"
+	"time"
+
+	"postern/internal/config"
+	"postern/mailrelay"
+	"postern/ppp"
+	"postern/ppp/mppe"
+)
+
+// pppConfig is what every call's PPP is held to.
+func pppConfig(cfg *config.Config, random io.Reader) ppp.Config {
+	c := ppp.Config{
+		Rand:       random,
+		Hostname:   cfg.Hostname,
+		Encryption: pppPolicy(cfg.PPP.Encryption),
+		LocalIP:    cfg.PPP.LocalIP,
+	}
+	for _, m := range cfg.PPP.Auth {
+		c.Auth = append(c.Auth, pppMethod(m))
+	}
+	for _, bits := range cfg.PPP.MPPE {
+		c.MPPE = append(c.MPPE, pppStrength(bits))
+	}
+	return c
+}
+
+func pppMethod(m config.AuthMethod) ppp.AuthMethod {
+	switch m {
+	case config.MSCHAPv2:
+		return ppp.MSCHAPv2
+	case config.MSCHAP:
+		return ppp.MSCHAP
+	case config.CHAP:
+		return ppp.CHAPMD5
+	}
+	return ppp.PAP
+}
+
+func pppStrength(m config.MPPE) mppe.Strength {
+	switch m {
+	case config.MPPE40:
+		return mppe.Bits40
+	case config.MPPE56:
+		return mppe.Bits56
+	}
+	return mppe.Bits128
+}
+
+// upstreamAccounts are the users' accounts at their providers.
+func upstreamAccounts(cfg *config.Config) ([]mailrelay.UpstreamAccount, error) {
+	var accounts []mailrelay.UpstreamAccount
+	for _, up := range cfg.Upstreams {
+		fetch, err := mailrelay.ParseEndpoint(up.Fetch)
+		if err != nil {
+			return nil, fmt.Errorf("[[upstream]] %q: fetch: %w", up.Name, err)
+		}
+		submit, err := mailrelay.ParseEndpoint(up.Submit)
+		if err != nil {
+			return nil, fmt.Errorf("[[upstream]] %q: submit: %w", up.Name, err)
+		}
+		var roots *x509.CertPool // nil: the system's
+		if up.CAFile != "" {
+			if roots, err = mailrelay.ReadRoots(up.CAFile); err != nil {
+				return nil, fmt.Errorf("[[upstream]] %q: ca_file: %w", up.Name, err)
+			}
+		}
+		for _, u := range cfg.Users {
+			if u.Upstream != up.Name {
+				continue
+			}
+			accounts = append(accounts, mailrelay.UpstreamAccount{
+				User: u.Name, Upstream: up.Name,
+				Fetch: fetch, Submit: submit,
+				Username: up.UsernameFor(u), Password: up.Password.Reveal,
+				RootCAs: roots,
+				Poll:    time.Duration(up.Poll),
+			})
+		}
+	}
+	return accounts, nil
+}
