@@ -18,6 +18,7 @@ var words = template.FuncMap{
 	"lasted":    lasted,
 	"lamp":      lamp,
 	"reach":     reach,
+	"count":     count,
 }
 
 func clock(t time.Time) string {
@@ -110,4 +111,11 @@ func reach(now time.Time, l status.Leg) string {
 		text += ", " + l.TLS
 	}
 	return text
+}
+
+func count(n int64, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }
