@@ -95,6 +95,9 @@ type Config struct {
 	// caller is given. The Caller leaves them zero to take what it is given.
 	LocalIP, PeerIP netip.Addr
 	DNS             [2]netip.Addr // told to a caller that asks (RFC 1877)
+	NBNS            [2]netip.Addr // likewise, Windows' WINS servers
+
+	NoVJ bool // no VJ header compression (RFC 1144)
 
 	Name, Password string // Caller: who we are
 

@@ -6,6 +6,7 @@ import (
 
 	"postern/ppp/hdlc"
 	"postern/ppp/mppe"
+	"postern/ppp/vj"
 )
 
 // allControls is the Async-Control-Character-Map before LCP has agreed on one
@@ -56,7 +57,13 @@ func (s *Session) frame(f []byte) {
 func (s *Session) network(proto uint16, info []byte) {
 	switch proto {
 	case protoIP:
-		s.clear(info)
+		s.clear(proto, info)
+	case protoVJ, protoVJWhole:
+		if s.ipcp.state == opened && s.net.rx == nil {
+			s.rejectProtocol(proto, info)
+			return
+		}
+		s.clear(proto, info)
 	case protoCompressed:
 		// Never Protocol-Reject this: a peer takes it for the end of encryption.
 		s.encrypted(info)
@@ -92,7 +99,7 @@ func protocol(f []byte) (proto uint16, info []byte, ok bool) {
 }
 
 // clear takes an IP packet that came in clear.
-func (s *Session) clear(pkt []byte) {
+func (s *Session) clear(proto uint16, pkt []byte) {
 	if s.crypt.mustEncrypt() {
 		// Windows sends a few before CCP is open: no reason to hang up.
 		s.counts.Unencrypted++
@@ -100,7 +107,7 @@ func (s *Session) clear(pkt []byte) {
 	}
 	n := len(s.rx)
 	s.rx = append(s.rx, pkt...)
-	s.deliver(s.rx[n:])
+	s.deliver(proto, s.rx[n:])
 }
 
 func (s *Session) encrypted(info []byte) {
@@ -113,22 +120,33 @@ func (s *Session) encrypted(info []byte) {
 	s.rx, result = s.crypt.rx.Open(s.rx, info)
 	if result != mppe.Opened {
 		s.counts.Undecrypted++
+		s.net.lost()
 		s.crypt.lost(result)
 		return
 	}
 	s.crypt.found()
 	proto, pkt, ok := protocol(s.rx[n:])
-	if !ok || proto != protoIP {
+	if !ok || proto != protoIP && proto != protoVJ && proto != protoVJWhole {
 		s.counts.Ignored++
 		return
 	}
-	s.deliver(pkt)
+	s.deliver(proto, pkt)
 }
 
-func (s *Session) deliver(pkt []byte) {
+// deliver hands an IP packet, which lies at the end of s.rx, to the owner.
+func (s *Session) deliver(proto uint16, pkt []byte) {
 	if s.ipcp.state != opened || len(pkt) == 0 {
 		s.counts.Ignored++
 		return
+	}
+	if s.net.rx != nil && proto != protoIP {
+		n := len(s.rx)
+		var err error
+		if s.rx, err = s.net.rx.Append(s.rx, vj.Kind(proto), pkt); err != nil {
+			s.counts.Ignored++
+			return
+		}
+		pkt = s.rx[n:]
 	}
 	s.emit(Event{Kind: EventPacket, Packet: pkt[:len(pkt):len(pkt)]})
 }
@@ -142,15 +160,23 @@ func (s *Session) SendIP(now time.Time, pkt []byte) bool {
 		return false
 	}
 	tx := s.crypt.tx
+	if tx == nil && s.crypt.mustEncrypt() {
+		return false
+	}
+	proto := protoIP
+	s.scratch = append(s.scratch[:0], 0, 0)
+	if s.net.tx != nil {
+		var kind vj.Kind
+		s.scratch, kind = s.net.tx.Append(s.scratch, pkt)
+		proto = uint16(kind)
+	} else {
+		s.scratch = append(s.scratch, pkt...)
+	}
 	if tx == nil {
-		if s.crypt.mustEncrypt() {
-			return false
-		}
-		s.transmit(protoIP, pkt)
+		s.transmit(proto, s.scratch[2:])
 		return true
 	}
-	s.scratch = append(s.scratch[:0], byte(protoIP>>8), byte(protoIP&0xff))
-	s.scratch = append(s.scratch, pkt...)
+	binary.BigEndian.PutUint16(s.scratch, proto)
 	s.sealed = tx.Append(s.sealed[:0], s.scratch)
 	s.transmit(protoCompressed, s.sealed)
 	return true

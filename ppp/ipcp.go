@@ -1,16 +1,22 @@
 package ppp
 
 import (
+	"encoding/binary"
 	"fmt"
 	"net/netip"
+
+	"postern/ppp/vj"
 )
 
 // IPCP's Configuration Options. Types not named here are rejected: among them the
-// old IP-Addresses (1), VJ compression (2) and the NBNS servers (130, 132).
+// old IP-Addresses (1).
 const (
-	ipcpAddress byte = 3   // RFC 1332 section 3.3
-	ipcpDNS1    byte = 129 // RFC 1877 section 1.1
-	ipcpDNS2    byte = 131 // RFC 1877 section 1.3
+	ipcpCompression byte = 2   // RFC 1332 section 3.2
+	ipcpAddress     byte = 3   // RFC 1332 section 3.3
+	ipcpDNS1        byte = 129 // RFC 1877 section 1.1
+	ipcpNBNS1       byte = 130 // RFC 1877 section 1.2
+	ipcpDNS2        byte = 131 // RFC 1877 section 1.3
+	ipcpNBNS2       byte = 132 // RFC 1877 section 1.4
 )
 
 // ipcpLayer is the IP Control Protocol, RFC 1332.
@@ -25,6 +31,19 @@ type ipcpLayer struct {
 	askedPeer  bool       // we have asked it for its address
 	insistence netip.Addr // the address that the peer would rather have
 	told       Event      // the last EventIPUp
+
+	slots   int  // for TCP headers that the peer will have compressed; zero: not
+	noSlots bool // their numbers may be left out
+	tx      *vj.Compressor
+	rx      *vj.Decompressor
+}
+
+// vjOption is VJ compression with RFC 1144's 16 slots, whose numbers may be left out.
+var vjOption = option{ipcpCompression, []byte{byte(protoVJ >> 8), byte(protoVJ & 0xff), vj.DefaultSlots - 1, 1}}
+
+// isVJ reports whether an option is VJ compression in RFC 1332's form.
+func isVJ(o option) bool {
+	return o.kind == ipcpCompression && len(o.data) == 4 && binary.BigEndian.Uint16(o.data) == protoVJ
 }
 
 // v4 makes an option of an address; a zero one is 0.0.0.0, please tell me.
@@ -51,6 +70,9 @@ func (l *ipcpLayer) request() []option {
 	if l.refused[ipcpAddress] {
 		opts = opts[:0]
 	}
+	if !l.refused[ipcpCompression] && !l.s.cfg.NoVJ {
+		opts = append(opts, vjOption)
+	}
 	if l.s.cfg.Role == Caller {
 		for i, kind := range [...]byte{ipcpDNS1, ipcpDNS2} {
 			if !l.refused[kind] {
@@ -62,14 +84,11 @@ func (l *ipcpLayer) request() []option {
 }
 
 func (l *ipcpLayer) judge(opts []option) (reject, nak []option) {
-	l.peer = netip.Addr{}
+	l.peer, l.slots = netip.Addr{}, 0
 	want := l.s.peerIP
-	dns := l.s.cfg.DNS
-	if !isSet(dns[1]) {
-		dns[1] = dns[0] // which spares the round trip of a Reject
-	}
 	for _, o := range opts {
 		a := o.addr()
+		server := l.server(o.kind)
 		switch {
 		case o.kind == ipcpAddress && isSet(want):
 			if a != want {
@@ -79,14 +98,12 @@ func (l *ipcpLayer) judge(opts []option) (reject, nak []option) {
 			l.peer = want
 		case o.kind == ipcpAddress && isSet(a):
 			l.peer = a // whatever it says is as good
-		case o.kind == ipcpDNS1 && isSet(dns[0]):
-			if a != dns[0] {
-				nak = append(nak, v4(ipcpDNS1, dns[0]))
+		case isSet(server):
+			if a != server {
+				nak = append(nak, v4(o.kind, server))
 			}
-		case o.kind == ipcpDNS2 && isSet(dns[1]):
-			if a != dns[1] {
-				nak = append(nak, v4(ipcpDNS2, dns[1]))
-			}
+		case isVJ(o) && !l.s.cfg.NoVJ:
+			l.slots, l.noSlots = int(o.data[2])+1, o.data[3] != 0
 		default:
 			reject = append(reject, o)
 		}
@@ -101,13 +118,34 @@ func (l *ipcpLayer) judge(opts []option) (reject, nak []option) {
 	return reject, nak
 }
 
+// server returns the address that an option of RFC 1877 asks for; zero if there is none.
+// Where there is one server, it is the second too, which spares the round trip of a Reject.
+func (l *ipcpLayer) server(kind byte) netip.Addr {
+	pair, i := l.s.cfg.DNS, 0
+	switch kind {
+	case ipcpDNS1:
+	case ipcpDNS2:
+		i = 1
+	case ipcpNBNS1:
+		pair = l.s.cfg.NBNS
+	case ipcpNBNS2:
+		pair, i = l.s.cfg.NBNS, 1
+	default:
+		return netip.Addr{}
+	}
+	if !isSet(pair[i]) {
+		i = 0
+	}
+	return pair[i]
+}
+
 func (l *ipcpLayer) naked(opts []option) {
 	for _, o := range opts {
 		a := o.addr()
-		if !isSet(a) {
-			continue
-		}
 		switch {
+		case o.kind == ipcpCompression:
+			l.refused[o.kind] = true // ours is what every end can do, or it can do nothing
+		case !isSet(a):
 		case o.kind == ipcpAddress && !isSet(l.s.cfg.LocalIP):
 			l.local = a
 		case o.kind == ipcpAddress:
@@ -134,6 +172,7 @@ func (l *ipcpLayer) up() {
 		l.s.end(Reason{Peer, CodeIPCPFailed, l.s.them() + " gave us no IP address"})
 		return
 	}
+	l.startVJ()
 	e := Event{Kind: EventIPUp, Local: l.local, Peer: l.peer, DNS: l.dns, MTU: l.s.mtu()}
 	l.s.setupDone()
 	if e.Local != l.told.Local || e.Peer != l.told.Peer || e.DNS != l.told.DNS {
@@ -142,7 +181,27 @@ func (l *ipcpLayer) up() {
 	}
 }
 
-func (l *ipcpLayer) down() { l.askedPeer = false }
+// startVJ makes what header compression was agreed on.
+func (l *ipcpLayer) startVJ() {
+	if l.slots > 0 {
+		l.tx = vj.NewCompressor(l.slots, l.noSlots)
+	}
+	if !l.refused[ipcpCompression] && !l.s.cfg.NoVJ {
+		l.rx = vj.NewDecompressor(vj.DefaultSlots)
+	}
+}
+
+// lost says that the line has lost a packet.
+func (l *ipcpLayer) lost() {
+	if l.rx != nil {
+		l.rx.Lost()
+	}
+}
+
+func (l *ipcpLayer) down() {
+	l.askedPeer = false
+	l.tx, l.rx = nil, nil
+}
 
 func (l *ipcpLayer) finished() {
 	if l.s.phase != phaseNetwork {

@@ -8,6 +8,8 @@ import (
 // The protocol numbers that the engine knows (IANA "PPP DLL Protocol Numbers").
 const (
 	protoIP         uint16 = 0x0021
+	protoVJ         uint16 = 0x002d // RFC 1144, compressed TCP
+	protoVJWhole    uint16 = 0x002f // RFC 1144, uncompressed TCP
 	protoCompressed uint16 = 0x00fd // CCP's, RFC 1962 section 2: MPPE and MPPC packets
 	protoIPCP       uint16 = 0x8021
 	protoCCP        uint16 = 0x80fd

@@ -442,7 +442,7 @@ func TestAnswerToAnAbandonedLogInIsNotTheNewOnes(t *testing.T) {
 
 func TestAddressesAreNaked(t *testing.T) {
 	cfg := answererConfig()
-	cfg.Auth, cfg.Encryption = nil, EncryptionOff
+	cfg.Auth, cfg.Encryption, cfg.NoVJ = nil, EncryptionOff, true
 	p := newPeer(t, cfg)
 	p.openLCP()
 	// Windows XP: all zero, with NBNS; VJ and the old IP-Addresses of others.
@@ -458,6 +458,16 @@ func TestAddressesAreNaked(t *testing.T) {
 	if p.up.Peer != callerIP || p.up.Local != boxIP {
 		t.Errorf("%+v", p.up)
 	}
+}
+
+func TestNameServersAreTold(t *testing.T) {
+	cfg := answererConfig()
+	cfg.Auth, cfg.Encryption = nil, EncryptionOff
+	cfg.NBNS[0] = boxIP
+	p := newPeer(t, cfg)
+	p.openLCP()
+	p.say(protoIPCP, codeConfigureRequest, 1, "0306 0a404002 8106 00000000 8206 00000000 8306 00000000 8406 00000000")
+	p.expect("8021 03 01 81060a40400182060a40400183060a40400184060a404001")
 }
 
 func TestCallerThatInsistsOnItsAddressIsToldWhy(t *testing.T) {

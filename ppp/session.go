@@ -60,7 +60,7 @@ type Session struct {
 
 	heardAt time.Time // when the last frame came
 	echoes  int       // sent since
-	badFCS  uint64    // bad frames seen when that was last set
+	badFCS  uint64    // bad frames noticed so far
 	echoID  byte
 	setupBy time.Time // IP must be up by then; zero once it is
 
@@ -112,12 +112,14 @@ func (s *Session) Input(now time.Time, wire []byte) {
 	s.forgetPackets()
 	for s.phase != phaseDead {
 		var frame []byte
-		if frame, wire = s.deframer.Next(wire); frame == nil {
-			// A frame that noise has spoiled still shows that somebody sends.
-			if bad := s.deframer.Counts().BadFCS; bad != s.badFCS {
-				s.badFCS = bad
-				s.alive()
-			}
+		frame, wire = s.deframer.Next(wire)
+		if bad := s.deframer.Counts().BadFCS; bad != s.badFCS {
+			// What noise has spoiled still shows that somebody sends.
+			s.badFCS = bad
+			s.alive()
+			s.net.lost()
+		}
+		if frame == nil {
 			return
 		}
 		s.frame(frame)

@@ -15,7 +15,7 @@ import (
 func TestWindows2000Call(t *testing.T) {
 	cfg := answererConfig()
 	cfg.MPPE = []mppe.Strength{mppe.Bits128, mppe.Bits40}
-	cfg.Encryption = EncryptionRequire
+	cfg.Encryption, cfg.NoVJ = EncryptionRequire, true
 	p := newPeer(t, cfg)
 	p.expect("c021 01 01 0206000000000305c223810506*")
 	p.say(protoLCP, codeConfigureRequest, 0, "0206 00000000 0506 4a3b2c1d 0702 0802 0d03 06 1104 064e 1317 01 aabbccddeeff00112233445566778899aabbccdd")
