@@ -32,16 +32,13 @@ func tune(s *stack.Stack, mtu, rate int) error {
 	// RACK's tail loss probe fires after two smoothed round trips, which
 	// on a line that queues for a second is a needless retransmission.
 	rack := tcpip.TCPRecovery(0)
-	// Nagle's algorithm (RFC 9293 section 3.7.4): the servers' writes end
-	// anywhere, and every short packet carries 40 octets of header.
-	nagle := tcpip.TCPDelayEnabled(true)
 	moderate := tcpip.TCPModerateReceiveBufferOption(false)
 	size := window * (mtu - header.IPv4MinimumSize - header.TCPMinimumSize)
 	send := tcpip.TCPSendBufferSizeRangeOption{Min: tcp.MinBufferSize, Default: size, Max: size}
 	recv := tcpip.TCPReceiveBufferSizeRangeOption{Min: tcp.MinBufferSize, Default: recvBuffer, Max: recvBuffer}
 	lowest := tcpip.TCPMinRTOOption(rtoFor(mtu, rate))
 	highest := tcpip.TCPMaxRTOOption(maxRTO)
-	for _, opt := range []tcpip.SettableTransportProtocolOption{&sack, &rack, &nagle, &moderate, &send, &recv, &lowest, &highest} {
+	for _, opt := range []tcpip.SettableTransportProtocolOption{&sack, &rack, &moderate, &send, &recv, &lowest, &highest} {
 		if err := s.SetTransportProtocolOption(tcp.ProtocolNumber, opt); err != nil {
 			return fmt.Errorf("netstack: set %T: %v", opt, err)
 		}
