@@ -77,7 +77,7 @@ func (l *fetchLeg) visit(ctx context.Context) (tls string, err error) {
 	}
 	defer c.close()
 	tls = c.conn.description()
-	if err := l.login(c); err != nil {
+	if err := l.login(ctx, c); err != nil {
 		return tls, err
 	}
 	entries, err := c.list()
@@ -114,18 +114,24 @@ func (l *fetchLeg) visit(ctx context.Context) (tls string, err error) {
 	return tls, plan.notice(a, u.maxSize)
 }
 
-func (l *fetchLeg) login(c *pop3Client) error {
+func (l *fetchLeg) login(ctx context.Context, c *pop3Client) error {
 	a := l.account
-	password := a.password()
-	err := c.login(a.Username, password)
+	cred, err := a.credentials(ctx)
+	if err != nil {
+		return err
+	}
+	err = c.login(cred)
 	var refused *pop3Refusal
 	if !errors.As(err, &refused) {
 		return err
 	}
-	words := legible(withoutSecrets(refused.Text, password, plainResponse(a.Username, password)), 200)
+	words := legible(withoutSecrets(refused.Text, cred.secrets()...), 200)
 	switch refused.Code {
 	case "IN-USE", "LOGIN-DELAY", "SYS/TEMP":
 		return &fault{err: refused, text: fmt.Sprintf("%s does not let this box in just now (%s): another program may have the mailbox open; the box will try again", a.Upstream, words)}
+	}
+	if cred.token != "" {
+		return &fault{auth: true, err: refused, text: fmt.Sprintf("%s refused this box's access token for fetching (%s): authorize this box again at the provider; mail waits there", a.Upstream, words)}
 	}
 	return &fault{auth: true, err: refused, text: fmt.Sprintf("%s refused the user name or password for fetching (%s): correct username and password of this upstream, or unlock the account at the provider; mail waits there", a.Upstream, words)}
 }

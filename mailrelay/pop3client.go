@@ -8,8 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/emersion/go-sasl"
 )
 
 const (
@@ -118,12 +121,12 @@ func (c *pop3Client) reply() (string, error) {
 	return parsePOP3Reply(line)
 }
 
-// parsePOP3Reply reads a status line: "+OK text", "-ERR [CODE] text" or, in
-// AUTH, "+ challenge". It returns the text after the indicator.
+// parsePOP3Reply reads a status line: "+OK text" or "-ERR [CODE] text". It
+// returns the text after the indicator.
 func parsePOP3Reply(line string) (string, error) {
 	indicator, text, _ := strings.Cut(line, " ")
 	switch {
-	case strings.EqualFold(indicator, "+OK"), indicator == "+":
+	case strings.EqualFold(indicator, "+OK"):
 		return text, nil
 	case strings.EqualFold(indicator, "-ERR"):
 		refusal := &pop3Refusal{Text: text}
@@ -177,45 +180,84 @@ func (c *pop3Client) capabilities() (map[string]string, error) {
 	return caps, err
 }
 
-// login proves who we are: AUTH PLAIN (RFC 5034) where offered, since USER and
-// PASS cannot carry every password on every server; else USER and PASS.
-// Both are safe because the connection is a secured one.
-func (c *pop3Client) login(username, password string) error {
-	if strings.ContainsAny(username+password, "\r\n\x00") {
+// login proves who we are by a SASL mechanism (RFC 5034) where one that fits is
+// offered, since USER and PASS cannot carry every password on every server; else
+// by USER and PASS. All are safe because the connection is a secured one.
+func (c *pop3Client) login(cred credentials) error {
+	if !cred.clean() {
 		return &fault{auth: true, text: "the user name or password for the provider holds a line end: correct it in the configuration"}
 	}
 	caps, err := c.capabilities()
 	if err != nil {
 		return err
 	}
-	plain := false
-	for _, mech := range strings.Fields(caps["SASL"]) {
-		plain = plain || strings.EqualFold(mech, "PLAIN")
+	offered := strings.Fields(strings.ToUpper(caps["SASL"]))
+	if mech := cred.choose(func(m string) bool { return slices.Contains(offered, m) }); mech != nil {
+		return c.authenticate(mech)
 	}
-	if plain {
-		// In two steps: the initial response of RFC 5034 must fit into 255
-		// octets and some servers that list SASL do not know it.
-		return c.prove("AUTH PLAIN", plainResponse(username, password))
+	if cred.token != "" || cred.password == "" || cred.allowed != nil {
+		return &fault{text: fmt.Sprintf("the provider offers no log-in of the kind that is configured (%s) for fetching, only %s: check the upstream's settings; mail waits there", strings.Join(cred.mechanisms(), ", "), legible(strings.Join(append(offered, "USER"), ", "), 100))}
 	}
-	return c.prove("USER "+username, "PASS "+password)
-}
-
-// prove sends the two lines of a log-in. What the server says to the second is
-// shown to nobody unless it is a refusal, since it may be an echo.
-func (c *pop3Client) prove(first, second string) error {
-	if _, err := c.command(first); err != nil {
+	if _, err := c.command("USER " + cred.username); err != nil {
 		return err
 	}
-	_, err := c.command(second)
+	_, err = c.command("PASS " + cred.password)
+	return withoutEcho(err)
+}
+
+// withoutEcho drops what a server wrote in place of an answer to a secret.
+func withoutEcho(err error) error {
 	if errors.Is(err, errPOP3Syntax) {
 		return fmt.Errorf("%w: the log-in was answered with neither +OK nor -ERR", errPOP3Syntax)
 	}
 	return err
 }
 
-// plainResponse is the one message of SASL PLAIN (RFC 4616) in base64.
-func plainResponse(username, password string) string {
-	return base64.StdEncoding.EncodeToString([]byte("\x00" + username + "\x00" + password))
+// authenticate carries a SASL exchange. The initial response goes in a line of
+// its own: with AUTH it would have to fit into 255 octets (RFC 5034 section 4),
+// and some servers that list SASL do not know it.
+func (c *pop3Client) authenticate(mech sasl.Client) error {
+	name, response, err := mech.Start()
+	if err != nil {
+		return err
+	}
+	line := "AUTH " + name
+	for {
+		text, more, err := c.exchange(line)
+		if err != nil {
+			return withoutEcho(err)
+		}
+		if !more {
+			return verified(mech)
+		}
+		if response == nil {
+			challenge, err := base64.StdEncoding.DecodeString(strings.TrimSpace(text))
+			if err == nil {
+				response, err = mech.Next(challenge)
+			}
+			if err != nil {
+				c.exchange("*") // RFC 5034: the client gives up
+				return err
+			}
+		}
+		line, response = base64.StdEncoding.EncodeToString(response), nil
+	}
+}
+
+// exchange is command with the difference between "+OK" and "+ ".
+func (c *pop3Client) exchange(line string) (text string, more bool, err error) {
+	if _, err := io.WriteString(c.w, line+"\r\n"); err != nil {
+		return "", false, err
+	}
+	got, err := readReplyLine(c.r)
+	if err != nil {
+		return "", false, err
+	}
+	if challenge, ok := strings.CutPrefix(got, "+ "); ok || got == "+" {
+		return challenge, true, nil
+	}
+	text, err = parsePOP3Reply(got)
+	return text, false, err
 }
 
 // pop3Entry is one message of the upstream mailbox.

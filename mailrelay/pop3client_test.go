@@ -108,7 +108,6 @@ func TestRepliesAreReadInAnyCaseAndPiece(t *testing.T) {
 		{"+OK", "", ""},
 		{"+OK 2 messages", "2 messages", ""},
 		{"+ok", "", ""},
-		{"+ PDE4OTYuNjk3MTcwOTUyQHBvc3Q+", "PDE4OTYuNjk3MTcwOTUyQHBvc3Q+", ""},
 		{"-ERR [IN-USE] Do you have another POP session running?", "", "IN-USE"},
 		{"-ERR [sys/temp] later", "", "SYS/TEMP"},
 		{"-ERR [unclosed", "", ""},
@@ -136,7 +135,7 @@ func FuzzPOP3Client(f *testing.F) {
 		if _, err := c.reply(); err != nil {
 			return
 		}
-		if err := c.login("alice", "pw"); err != nil {
+		if err := c.login(credentials{username: "alice", password: "pw"}); err != nil {
 			return
 		}
 		entries, err := c.list()

@@ -205,7 +205,7 @@ func (l *submitLeg) session(ctx context.Context, due []spool.Envelope) (rest []s
 	}
 	defer c.close()
 	tls := c.conn.description()
-	if err := c.login(a); err != nil {
+	if err := c.login(ctx, a); err != nil {
 		return due, l.fail(u.now(), tls, faultOf(a.Submit, "logging in", err))
 	}
 	l.failures, l.retryAt, l.denied = 0, time.Time{}, false

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/emersion/go-sasl"
 	"github.com/emersion/go-smtp"
 
 	"postern/mailrelay/spool"
@@ -136,27 +135,34 @@ func smtpReply(r *bufio.Reader, code int) (lines []string, ok bool, err error) {
 	return nil, false, errReplyTooLong
 }
 
-// login proves who we are by PLAIN (RFC 4616) or else LOGIN, both safe because
-// the connection is a secured one.
-func (c *submitClient) login(a UpstreamAccount) error {
-	password := a.password()
-	var mech sasl.Client
-	switch {
-	case c.SupportsAuth(sasl.Plain):
-		mech = sasl.NewPlainClient("", a.Username, password)
-	case c.SupportsAuth(sasl.Login):
-		mech = sasl.NewLoginClient(a.Username, password)
-	default:
-		return &fault{text: fmt.Sprintf("%s offers no log-in that this box knows (PLAIN or LOGIN): this may not be a submission server; check the address and port; mail waits here", a.Submit.Address())}
+// login proves who we are by the best mechanism on offer, all safe because the
+// connection is a secured one.
+func (c *submitClient) login(ctx context.Context, a UpstreamAccount) error {
+	cred, err := a.credentials(ctx)
+	if err != nil {
+		return err
 	}
-	err := c.Auth(mech)
+	if !cred.clean() {
+		return &fault{auth: true, text: "the user name or password for the provider holds a line end: correct it in the configuration"}
+	}
+	mech := cred.choose(c.SupportsAuth)
+	if mech == nil {
+		return &fault{text: fmt.Sprintf("%s offers no log-in of the kind that is configured (%s): this may not be a submission server; check the address, the port and the upstream's settings; mail waits here", a.Submit.Address(), strings.Join(cred.mechanisms(), ", "))}
+	}
+	err = c.Auth(mech)
+	if err == nil {
+		return verified(mech)
+	}
 	var refused *smtp.SMTPError
 	if !errors.As(err, &refused) {
 		return err
 	}
-	words := legible(withoutSecrets(refused.Message, password, plainResponse(a.Username, password)), 200)
-	if refused.Temporary() {
+	words := legible(withoutSecrets(refused.Message, cred.secrets()...), 200)
+	switch {
+	case refused.Temporary():
 		return &fault{err: err, text: fmt.Sprintf("%s cannot check the log-in just now (%d %s): the provider has trouble; the box will try again, mail waits here", a.Upstream, refused.Code, words)}
+	case cred.token != "":
+		return &fault{auth: true, err: err, text: fmt.Sprintf("%s refused this box's access token for sending (%d %s): authorize this box again at the provider; mail waits here", a.Upstream, refused.Code, words)}
 	}
 	return &fault{auth: true, err: err, text: fmt.Sprintf("%s refused the user name or password for sending (%d %s): correct username and password of this upstream, or unlock the account at the provider; mail waits here", a.Upstream, refused.Code, words)}
 }

@@ -2,8 +2,6 @@ package mailrelay
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -37,34 +35,6 @@ type UpstreamSpool interface {
 	OpenQueued(id string) (io.ReadCloser, error)
 	Update(spool.Envelope) error
 	Remove(id string) error
-}
-
-// UpstreamAccount is one user's account at one provider.
-type UpstreamAccount struct {
-	User     string // of this box
-	Upstream string // the provider's name in the configuration; also names its messages in the spool
-	Fetch    Endpoint
-	Submit   Endpoint // a zero Endpoint leaves that direction out
-	Username string   // as the provider knows the user
-	Password func() string
-	RootCAs  *x509.CertPool // authorities for both servers; nil: the system's
-	Poll     time.Duration  // between two visits for mail; default 5 minutes
-}
-
-func (a UpstreamAccount) password() string {
-	if a.Password == nil {
-		return ""
-	}
-	return a.Password()
-}
-
-func (a UpstreamAccount) tlsConfig(e Endpoint, now func() time.Time) *tls.Config {
-	return &tls.Config{
-		ServerName: e.Host,
-		RootCAs:    a.RootCAs,
-		MinVersion: tls.VersionTLS12, // RFC 8996
-		Time:       now,
-	}
 }
 
 // UpstreamConfig is what NewUpstream needs. Only Accounts has no default.

@@ -37,7 +37,7 @@ func faultOf(e Endpoint, doing string, err error) *fault {
 		return f
 	}
 	switch {
-	case errors.Is(err, errReplyTooLong), errors.Is(err, errUpstreamLine), errors.Is(err, errPOP3Syntax), errors.Is(err, errSMTPSyntax):
+	case errors.Is(err, errReplyTooLong), errors.Is(err, errUpstreamLine), errors.Is(err, errPOP3Syntax), errors.Is(err, errSMTPSyntax), errors.Is(err, errSCRAM):
 		return &fault{err: err, text: fmt.Sprintf("%s does not keep to the protocol while %s (%v): the fault is the provider's; the box will try again", e.Address(), doing, err)}
 	case isTimeout(err):
 		return &fault{err: err, text: fmt.Sprintf("%s stopped answering while %s: the provider is overloaded or the network in between is bad; the box will try again", e.Address(), doing)}
@@ -95,6 +95,7 @@ func tlsFault(setup context.Context, e Endpoint, err error) error {
 		invalid   x509.CertificateInvalidError
 		system    x509.SystemRootsError
 		record    tls.RecordHeaderError
+		pinned    errPinned
 	)
 	const nothing = "nothing was sent"
 	switch {
@@ -109,6 +110,8 @@ func tlsFault(setup context.Context, e Endpoint, err error) error {
 		return &fault{err: err, text: fmt.Sprintf("the certificate of %s cannot be used (%v); %s; the provider must repair it", at, invalid, nothing)}
 	case errors.As(err, &system):
 		return &fault{err: err, text: fmt.Sprintf("this box has no list of certificate authorities, so %s cannot be verified; %s; install the system's CA certificates or set ca_file", at, nothing)}
+	case errors.As(err, &pinned):
+		return &fault{err: err, text: fmt.Sprintf("the certificate of %s has none of the pinned keys (%v); %s; either somebody in between pretends to be the provider, or the provider has a new key: ask there before you pin it", at, pinned, nothing)}
 	case errors.As(err, &record):
 		return &fault{err: err, text: fmt.Sprintf("%s does not speak TLS at this point; %s; the port may not be the right one for %s", at, nothing, e)}
 	case saysOldTLS(err):

@@ -36,11 +36,14 @@ type Reply struct {
 // Faults are the ways in which a provider may fail its customers.
 type Faults struct {
 	Certificate Certificate
-	MaxTLS      uint16 // newest version spoken, tls.VersionTLS11; 0: TLS 1.3
-	NoStartTLS  bool   // neither STLS nor STARTTLS is offered nor obeyed
-	Injected    string // written in the clear right behind the agreement to TLS
-	RefuseLogin bool   // no password is right
-	EchoLogin   bool   // a refusal repeats the password
+	MaxTLS      uint16   // newest version spoken, tls.VersionTLS11; 0: TLS 1.3
+	NoStartTLS  bool     // neither STLS nor STARTTLS is offered nor obeyed
+	Injected    string   // written in the clear right behind the agreement to TLS
+	Mechanisms  []string // offered by SASL; nil: PLAIN, and LOGIN by SMTP
+	LieInSCRAM  bool     // the provider's proof of SCRAM is wrong
+	SkipSCRAM   bool     // the provider lets in without its proof of SCRAM
+	RefuseLogin bool     // no password is right
+	EchoLogin   bool     // a refusal repeats the password
 
 	RefuseMail     Reply            // to MAIL FROM
 	RefuseRcpt     map[string]Reply // to RCPT TO, by address

@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+
+	"github.com/emersion/go-sasl"
 )
 
 // servePOP3 answers customers until ctx ends and all sessions have.
@@ -90,7 +92,7 @@ func (s *pop3Session) command(verb, arg string) bool {
 		s.login(s.user, arg)
 		return true
 	case "AUTH":
-		s.authPlain()
+		s.auth(arg)
 		return true
 	case "QUIT":
 		return s.quit(f)
@@ -111,7 +113,7 @@ func (s *pop3Session) capa(f Faults) {
 	s.say("UIDL")
 	if s.secure {
 		s.say("USER")
-		s.say("SASL PLAIN")
+		s.say("SASL %s", strings.Join(s.p.mechanisms(sasl.Plain), " "))
 	} else if !f.NoStartTLS {
 		s.say("STLS")
 	}
@@ -129,19 +131,38 @@ func (s *pop3Session) startTLS(f Faults) bool {
 	return true
 }
 
-func (s *pop3Session) authPlain() {
-	s.say("+ ")
-	line, err := s.r.ReadString('\n')
-	if err != nil {
+// auth carries a SASL exchange (RFC 5034), without initial responses.
+func (s *pop3Session) auth(name string) {
+	m := s.p.newMechanism(strings.ToUpper(name), func(user string) { s.user = user })
+	if m == nil || !s.secure {
+		s.say("-ERR no such mechanism here")
 		return
 	}
-	raw, err := base64.StdEncoding.DecodeString(strings.TrimSpace(line))
-	parts := strings.Split(string(raw), "\x00")
-	if err != nil || len(parts) != 3 {
-		s.say("-ERR not PLAIN")
-		return
+	var response []byte
+	for {
+		challenge, done, err := m.Next(response)
+		if err != nil {
+			s.say("-ERR [AUTH] %v", err)
+			return
+		}
+		if done {
+			s.enter()
+			return
+		}
+		s.say("+ %s", base64.StdEncoding.EncodeToString(challenge))
+		line, err := s.r.ReadString('\n')
+		if err != nil {
+			return
+		}
+		if line = strings.TrimSpace(line); line == "*" {
+			s.say("-ERR as you wish")
+			return
+		}
+		if response, err = base64.StdEncoding.DecodeString(line); err != nil {
+			s.say("-ERR not base64")
+			return
+		}
 	}
-	s.login(parts[1], parts[2])
 }
 
 func (s *pop3Session) login(user, password string) {
@@ -149,15 +170,17 @@ func (s *pop3Session) login(user, password string) {
 		s.say("-ERR not in the clear")
 		return
 	}
-	switch right := s.p.check(user, password); {
-	case !right && s.p.fault().EchoLogin:
-		s.say("-ERR [AUTH] %s is wrong", password)
-	case !right:
-		s.say("-ERR [AUTH] wrong user name or password")
-	default:
-		s.user, s.loggedIn, s.box = user, true, s.p.Mailbox(user)
-		s.say("+OK %d messages", len(s.box))
+	if err := s.p.check(user, password); err != nil {
+		s.say("-ERR [AUTH] %v", err)
+		return
 	}
+	s.user = user
+	s.enter()
+}
+
+func (s *pop3Session) enter() {
+	s.loggedIn, s.box = true, s.p.Mailbox(s.user)
+	s.say("+OK %d messages", len(s.box))
 }
 
 func (s *pop3Session) transaction(f Faults, verb, arg string) bool {

@@ -209,16 +209,39 @@ func (p *Provider) receive(r Received) {
 	p.arrived = make(chan struct{})
 }
 
-// check judges a log-in.
-func (p *Provider) check(user, password string) bool {
+// check judges a log-in by password.
+func (p *Provider) check(user, password string) error {
+	if right, known := p.password(user); !known || right != password {
+		return p.refusal(password)
+	}
+	return p.enter(user)
+}
+
+// password is the one that a user must prove to know, unknown if log-ins are refused.
+func (p *Provider) password(user string) (password string, known bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	a := p.accounts[user]
-	if a == nil || a.password != password || p.faults.RefuseLogin {
-		return false
+	if a == nil || p.faults.RefuseLogin {
+		return "", false
 	}
+	return a.password, true
+}
+
+// enter counts a log-in.
+func (p *Provider) enter(user string) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.sessions[user]++
-	return true
+	return nil
+}
+
+// refusal is the one for a wrong password or token.
+func (p *Provider) refusal(secret string) error {
+	if p.fault().EchoLogin {
+		return fmt.Errorf("%s is wrong", secret)
+	}
+	return errors.New("wrong user name or password")
 }
 
 // SetFaults makes the provider misbehave from now on; the zero Faults end it.

@@ -3,7 +3,6 @@ package provider
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"io"
 	"log"
 	"net"
@@ -66,51 +65,27 @@ func (s *smtpSession) AuthMechanisms() []string {
 	if _, ok := s.conn.TLSConnectionState(); !ok {
 		return nil
 	}
-	return []string{sasl.Plain, sasl.Login}
+	return s.p.mechanisms(sasl.Plain, sasl.Login)
 }
 
 // Auth implements smtp.AuthSession.
 func (s *smtpSession) Auth(mech string) (sasl.Server, error) {
-	judge := func(user, password string) error {
-		if !s.p.check(user, password) {
-			e := &smtp.SMTPError{Code: 535, EnhancedCode: smtp.EnhancedCode{5, 7, 8}, Message: "Authentication credentials invalid"}
-			if s.p.fault().EchoLogin {
-				e.Message += " " + password
-			}
-			return e
-		}
-		s.user = user
-		return nil
+	m := s.p.newMechanism(mech, func(user string) { s.user = user })
+	if m == nil {
+		return nil, smtp.ErrAuthUnknownMechanism
 	}
-	if strings.EqualFold(mech, sasl.Plain) {
-		return sasl.NewPlainServer(func(_, user, password string) error { return judge(user, password) }), nil
-	}
-	return &loginServer{judge: judge}, nil
+	return smtpMechanism{m}, nil
 }
 
-// loginServer is the server's side of LOGIN, which go-sasl has no more.
-type loginServer struct {
-	judge func(user, password string) error
-	asked int
-	user  string
-}
+// smtpMechanism gives a refusal its SMTP reply.
+type smtpMechanism struct{ sasl.Server }
 
-func (l *loginServer) Next(response []byte) (challenge []byte, done bool, err error) {
-	l.asked++
-	switch l.asked {
-	case 1:
-		if response == nil {
-			return []byte("Username:"), false, nil
-		}
-		l.asked++
-		fallthrough
-	case 2:
-		l.user = string(response)
-		return []byte("Password:"), false, nil
-	case 3:
-		return nil, true, l.judge(l.user, string(response))
+func (m smtpMechanism) Next(response []byte) ([]byte, bool, error) {
+	challenge, done, err := m.Server.Next(response)
+	if err != nil {
+		err = &smtp.SMTPError{Code: 535, EnhancedCode: smtp.EnhancedCode{5, 7, 8}, Message: err.Error()}
 	}
-	return nil, true, errors.New("too many responses")
+	return challenge, done, err
 }
 
 func (s *smtpSession) Mail(from string, opts *smtp.MailOptions) error {
