@@ -30,12 +30,17 @@ type Accounts interface {
 // AccountList is Accounts in a slice.
 type AccountList []Account
 
-// Account finds by user name, exactly, or else by address in any case: old
-// clients were often set up with the whole address as the user name.
+// Account finds by user name, or else by address in any case: old clients were
+// often set up with the whole address as the user name. Last comes the user name
+// in any case, if only one fits: Windows 98 logs in by NTLM in capitals.
 func (l AccountList) Account(name string) (Account, bool) {
+	var found []Account
 	for _, a := range l {
 		if a.User == name {
 			return a, true
+		}
+		if strings.EqualFold(a.User, name) {
+			found = append(found, a)
 		}
 	}
 	for _, a := range l {
@@ -43,7 +48,10 @@ func (l AccountList) Account(name string) (Account, bool) {
 			return a, true
 		}
 	}
-	return Account{}, false
+	if len(found) != 1 {
+		return Account{}, false
+	}
+	return found[0], true
 }
 
 // sendsAs tells whether the address is one of the account's. The local part

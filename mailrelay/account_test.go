@@ -9,12 +9,24 @@ import (
 func TestAnAccountIsFoundByUserNameOrByAddress(t *testing.T) {
 	for name, want := range map[string]string{
 		"alice": "alice", "alice@example.org": "alice", "A.Smith@Example.ORG": "alice", "bob": "bob",
-		"Alice": "", "alice@elsewhere": "", "": "", "@example.org": "",
+		"ALICE": "alice", "alice@elsewhere": "", "": "", "@example.org": "",
 	} {
 		a, ok := testAccounts().Account(name)
 		if a.User != want || ok != (want != "") {
 			t.Errorf("%q is %q, %v; want %q", name, a.User, ok, want)
 		}
+	}
+}
+
+func TestOfUsersWhoDifferInCaseOnlyNoneIsGuessed(t *testing.T) {
+	l := AccountList{{User: "eve"}, {User: "EVE"}}
+	for _, name := range []string{"eve", "EVE"} {
+		if a, ok := l.Account(name); !ok || a.User != name {
+			t.Errorf("%q is %q, %v", name, a.User, ok)
+		}
+	}
+	if a, ok := l.Account("Eve"); ok {
+		t.Errorf("Eve is %q", a.User)
 	}
 }
 

@@ -69,7 +69,7 @@ func BenchmarkSendLines(b *testing.B) {
 	message := []byte(strings.Repeat(strings.Repeat("x", 74)+"\r\n", 100_000))
 	b.SetBytes(int64(len(message)))
 	for b.Loop() {
-		if err := sendLines(bufio.NewWriterSize(io.Discard, 16<<10), bytes.NewReader(message), -1); err != nil {
+		if err := sendLines(bufio.NewWriterSize(io.Discard, 16<<10), bufio.NewReaderSize(bytes.NewReader(message), 16<<10), -1); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -37,10 +37,11 @@ func (s *POP3Server) Serve(ctx context.Context, l net.Listener) error {
 
 func (s *POP3Server) serveConn(ctx context.Context, conn net.Conn) {
 	p := &pop3Session{
-		server: s,
-		ctx:    ctx,
-		r:      bufio.NewReaderSize(conn, 4<<10),
-		w:      bufio.NewWriterSize(conn, 16<<10),
+		server:  s,
+		ctx:     ctx,
+		r:       bufio.NewReaderSize(conn, 4<<10),
+		w:       bufio.NewWriterSize(conn, 16<<10),
+		message: bufio.NewReaderSize(nil, 16<<10),
 		// RFC 1939 section 7: different each time, in the form of a msg-id.
 		banner: fmt.Sprintf("<%s@%s>", rand.Text(), s.Hostname),
 		log:    s.Log.With("service", "pop3", "caller", s.Caller),
@@ -64,7 +65,9 @@ type pop3Session struct {
 	r      *bufio.Reader
 	w      *bufio.Writer
 	banner string
-	log    *slog.Logger
+
+	message *bufio.Reader // used again for each message
+	log     *slog.Logger
 
 	tries  tries
 	errors int    // senseless commands in a row

@@ -391,7 +391,7 @@ func TestAMessageThatCannotBeReadToItsEndIsNotEndedByADot(t *testing.T) {
 	var out bytes.Buffer
 	w := bufio.NewWriter(&out)
 	broken := errors.New("bad sector")
-	err := sendLines(w, io.MultiReader(strings.NewReader("Subject: x\r\n\r\nhalf"), iotest.ErrReader(broken)), -1)
+	err := sendLines(w, bufio.NewReader(io.MultiReader(strings.NewReader("Subject: x\r\n\r\nhalf"), iotest.ErrReader(broken))), -1)
 	w.Flush()
 	if !errors.Is(err, broken) || strings.Contains(out.String(), ".") {
 		t.Errorf("sent %q, %v", out.String(), err)
@@ -413,12 +413,12 @@ func TestMessagesGoOutOctetForOctetWithDotsDoubled(t *testing.T) {
 		"a\r.\r\n":                 "a\r.\r\n.\r\n",
 		"nul \x00 and \xff\r\n":    "nul \x00 and \xff\r\n.\r\n",
 		long + "\r\n." + long:      long + "\r\n.." + long + "\r\n.\r\n",
-		long[:32<<10] + ".\r\n":    long[:32<<10] + ".\r\n.\r\n",
-		long[:32<<10-1] + "\r\n.x": long[:32<<10-1] + "\r\n..x\r\n.\r\n",
+		long[:16<<10] + ".\r\n":    long[:16<<10] + ".\r\n.\r\n",
+		long[:16<<10-1] + "\r\n.x": long[:16<<10-1] + "\r\n..x\r\n.\r\n",
 	} {
 		var out bytes.Buffer
 		w := bufio.NewWriter(&out)
-		if err := sendLines(w, strings.NewReader(in), -1); err != nil {
+		if err := sendLines(w, bufio.NewReaderSize(strings.NewReader(in), 16<<10), -1); err != nil {
 			t.Fatal(err)
 		}
 		w.Flush()
@@ -451,7 +451,7 @@ func TestTopGivesTheHeaderTheBlankLineAndSoManyLines(t *testing.T) {
 	} {
 		var out bytes.Buffer
 		w := bufio.NewWriter(&out)
-		if err := sendLines(w, strings.NewReader(c.in), c.lines); err != nil {
+		if err := sendLines(w, bufio.NewReaderSize(strings.NewReader(c.in), 16<<10), c.lines); err != nil {
 			t.Fatal(err)
 		}
 		w.Flush()

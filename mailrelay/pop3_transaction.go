@@ -107,7 +107,8 @@ func (p *pop3Session) send(i, lines int) error {
 	}
 	defer body.Close()
 	p.ok("%d octets", m.Size)
-	if err := sendLines(p.w, body, lines); err != nil {
+	p.message.Reset(body)
+	if err := sendLines(p.w, p.message, lines); err != nil {
 		return fmt.Errorf("message %s: %w", m.UID, err)
 	}
 	return nil
@@ -121,8 +122,7 @@ func (p *pop3Session) send(i, lines int) error {
 // in a message that is broken already. But most clients end lines at LF, and
 // for them a stranger's "LF . CRLF" would end the message, and what follows
 // would be read as our replies.
-func sendLines(w *bufio.Writer, message io.Reader, lines int) error {
-	r := bufio.NewReaderSize(message, 32<<10)
+func sendLines(w *bufio.Writer, r *bufio.Reader, lines int) error {
 	inHeader, atStart := true, true
 	var end [2]byte // the last two octets sent
 	for lines < 0 || inHeader || lines > 0 {

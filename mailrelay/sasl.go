@@ -29,6 +29,7 @@ func saslTable() []saslMechanism {
 		{"SCRAM-SHA-256", newSCRAMServer(sha256.New)},
 		{"SCRAM-SHA-1", newSCRAMServer(sha1.New)},
 		{"CRAM-MD5", newCRAMServer},
+		{"NTLM", newNTLMServer},
 		{sasl.Plain, newPlainServer},
 		{sasl.Login, newLoginServer},
 	}

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/emersion/go-sasl"
+
+	"postern/ppp/mschap"
 )
 
 // saslTry starts a mechanism for the test accounts; who is set when it admits.
@@ -159,5 +161,26 @@ func TestSASLprepAsInRFC4013(t *testing.T) {
 		if got := saslPrep(in); got != want {
 			t.Errorf("%q becomes %q, want %q", in, got, want)
 		}
+	}
+}
+
+// The exchange itself is tested in package ntlm. Here is the message that
+// Windows 98 sends: names in capitals and in a code page, an LM response.
+func TestNTLMAdmitsWindows98(t *testing.T) {
+	server, who := saslTry(t, "NTLM")
+	if got := next(t, server, nil); got != "" {
+		t.Errorf("the server begins by %q", got)
+	}
+	challenge := next(t, server, []byte("NTLMSSP\x00\x01\x00\x00\x00\x06\x82\x00\x00"))
+	hash, _ := mschap.LMHash("BOB'S")
+	lm := mschap.Response([8]byte([]byte(challenge[24:32])), hash)
+	message := "NTLMSSP\x00\x03\x00\x00\x00"
+	offset := 52
+	for _, length := range []int{len(lm), 0, 0, len("BOB"), 0} {
+		message += string([]byte{byte(length), 0, byte(length), 0, byte(offset), 0, 0, 0})
+		offset += length
+	}
+	if _, done, err := server.Next([]byte(message + string(lm[:]) + "BOB")); !done || err != nil || *who != "bob" {
+		t.Errorf("%v, %v, admitted %q", done, err, *who)
 	}
 }
