@@ -65,3 +65,23 @@ func TestTheWatchKeepsLittle(t *testing.T) {
 		t.Fatalf("%d of %d octets kept", len(w.tail), cap(w.tail))
 	}
 }
+
+func FuzzCarrierWatch(f *testing.F) {
+	for _, seed := range []string{"~abc~\r\nNO CARRIER\r\n", "~abc\r\nNO CARRIER\r\nmore~", "NO CARRIER\r\nRING\r\n~", "\r\nNO CARRIER"} {
+		f.Add([]byte(seed), byte(3))
+	}
+	f.Fuzz(func(t *testing.T, stream []byte, piece byte) {
+		var whole, cut carrierWatch
+		now := time.Unix(1000, 0)
+		whole.feed(now, stream)
+		for chunk := range slices.Chunk(stream, int(piece)+1) {
+			cut.feed(now, chunk)
+		}
+		if whole.believeAt != cut.believeAt {
+			t.Fatalf("whole %v, cut %v", whole.believeAt, cut.believeAt)
+		}
+		if n := len(stream); !whole.believeAt.IsZero() && !isLineEnd(stream[n-1]) {
+			t.Fatal("believed without a line end")
+		}
+	})
+}

@@ -99,6 +99,10 @@ func carry(ctx context.Context, m *modem, conn connection, cfg callConfig) (outc
 	c.input(now, conn.first)
 	c.run(ctx, jobs)
 	lasted := time.Since(c.start)
+	if !c.watch.believeAt.IsZero() {
+		// NO CARRIER came, and PPP had ended before it could be believed.
+		c.hungUp()
+	}
 	stop()
 	if c.stack != nil {
 		c.stack.Close()
@@ -382,9 +386,16 @@ func (c *call) because(why ppp.Reason) {
 
 // carrierLost ends the call because the modem says that the line is gone.
 func (c *call) carrierLost(now time.Time) {
+	c.hungUp()
+	c.cut(now, ppp.Reason{Side: ppp.Line, Code: ppp.CodeCarrierLost, Text: "the carrier was lost"})
+}
+
+// hungUp tells the modem's dialogue that the modem is in command state, and
+// what it said there.
+func (c *call) hungUp() {
 	c.modem.cleared = true
 	c.modem.scan.feed(c.watch.results)
-	c.cut(now, ppp.Reason{Side: ppp.Line, Code: ppp.CodeCarrierLost, Text: "the carrier was lost"})
+	c.watch = carrierWatch{}
 }
 
 // gone ends the call because its port has failed.

@@ -68,6 +68,7 @@ type LineConfig struct {
 type Line struct {
 	cfg LineConfig
 	log *slog.Logger
+	now status.LineChanged // as posted last
 }
 
 // NewLine returns a line that Run will keep.
@@ -101,8 +102,7 @@ func (l *Line) Run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			break
 		}
-		l.state(status.LineAbsent, err.Error())
-		l.log.Warn("modem absent", "error", err)
+		l.trouble(status.LineAbsent, err.Error())
 		sleep(ctx, retry.next())
 	}
 	return nil
@@ -116,7 +116,9 @@ func (l *Line) keep(ctx context.Context, port Port) (wasReady bool, err error) {
 	m := newModem(w, l.log)
 	retry := backoff{first: 2 * time.Second, most: faultRetry}
 	for {
-		l.state(status.LineStarting, "")
+		if l.now.State != status.LineFault { // a fault is shown until it is mended
+			l.state(status.LineStarting, "")
+		}
 		err := m.begin(ctx, l.cfg.Init)
 		if err == nil && l.cfg.CallerID {
 			err = m.showCallerID(ctx)
@@ -127,8 +129,7 @@ func (l *Line) keep(ctx context.Context, port Port) (wasReady bool, err error) {
 			retry.reset()
 			err = l.attend(ctx, m)
 		case isCommandError(err):
-			l.state(status.LineFault, fmt.Sprintf("%s: %v", l.cfg.Name, err))
-			l.log.Warn("modem fault", "error", err)
+			l.trouble(status.LineFault, fmt.Sprintf("%s: %v", l.cfg.Name, err))
 			err = m.pause(ctx, retry.next())
 		}
 		if err != nil {
@@ -245,7 +246,18 @@ func (l *Line) clear(ctx context.Context, m *modem) error {
 }
 
 func (l *Line) state(s status.LineState, detail string) {
-	l.cfg.Post(status.LineChanged{At: time.Now(), Line: l.cfg.Name, State: s, Detail: detail})
+	l.now = status.LineChanged{At: time.Now(), Line: l.cfg.Name, State: s, Detail: detail}
+	l.cfg.Post(l.now)
+}
+
+// trouble is state for what is tried again and again: it is posted and logged
+// when it is news, so that the page shows since when it lasts.
+func (l *Line) trouble(s status.LineState, detail string) {
+	if l.now.State == s && l.now.Detail == detail {
+		return
+	}
+	l.state(s, detail)
+	l.log.Warn("no calls can be answered", "state", s.String(), "reason", detail)
 }
 
 var shuttingDown = ppp.Reason{Side: ppp.Us, Code: ppp.CodeShutdown, Text: "it is shutting down"}

@@ -326,6 +326,8 @@ func TestAModemThatVanishesComesBack(t *testing.T) {
 		time.Sleep(time.Hour)
 		if l := o.board.Snapshot().Lines[0]; l.State != status.LineAbsent || l.Detail == "" {
 			t.Errorf("an unplugged line is %v: %s", l.State, l.Detail)
+		} else if time.Since(l.Since) < 59*time.Minute {
+			t.Errorf("it is absent for an hour, and shown since %v", l.Since)
 		}
 		o.x.Modem(theBox).Return()
 		time.Sleep(absentRetry + 10*time.Second)
@@ -475,6 +477,8 @@ func TestAModemWithAFaultIsShownAndTriedAgain(t *testing.T) {
 		l := o.board.Snapshot().Lines[0]
 		if want := "line 5550100: the modem answered ERROR to AT&K9; check the line's init commands against its manual"; l.State != status.LineFault || l.Detail != want {
 			t.Errorf("%v: %s", l.State, l.Detail)
+		} else if time.Since(l.Since) < 59*time.Minute {
+			t.Errorf("the fault is an hour old, and shown since %v", l.Since)
 		}
 		mended.Store(true)
 		time.Sleep(faultRetry + 10*time.Second)
