@@ -130,11 +130,12 @@ func (m *Modem) enter(s state, now time.Time) {
 }
 
 // accept takes bytes from the DTE and returns how many. When that is none,
-// wait says when to offer them again; negative: when woken.
-func (m *Modem) accept(now time.Time, b []byte) (n int, wait time.Duration) {
+// wait says when to offer them again; negative: when woken. waited says that
+// the DTE has done so because the buffer was full.
+func (m *Modem) accept(now time.Time, b []byte, waited bool) (n int, wait time.Duration) {
 	for n < len(b) {
 		if m.state == online {
-			k, wait := m.transmit(now, b[n:])
+			k, wait := m.transmit(now, b[n:], waited)
 			if k == 0 {
 				return n, wait
 			}
@@ -147,13 +148,13 @@ func (m *Modem) accept(now time.Time, b []byte) (n int, wait time.Duration) {
 	return n, 0
 }
 
-func (m *Modem) transmit(now time.Time, b []byte) (n int, wait time.Duration) {
+func (m *Modem) transmit(now time.Time, b []byte, waited bool) (n int, wait time.Duration) {
 	if n, wait = m.out.room(now, len(b)); n == 0 {
 		return 0, wait
 	}
 	m.watchEscape(now, b[:n])
 	idle := m.out.next(now) < 0
-	m.out.put(now, b[:n])
+	m.out.put(now, b[:n], waited)
 	if far := m.call.other(m); idle && far.port != nil {
 		far.port.wakeReader() // it sleeps without a due time
 	}

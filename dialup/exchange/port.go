@@ -142,19 +142,21 @@ func (p *Port) read(b []byte) (n int, wait time.Duration, err error) {
 func (p *Port) Write(b []byte) (int, error) {
 	p.writes <- struct{}{}
 	defer func() { <-p.writes }()
+	waited := false
 	for done := 0; ; {
-		n, wait, err := p.write(b[done:])
+		n, wait, err := p.write(b[done:], waited)
 		done += n
 		if err != nil || done == len(b) {
 			return done, err
 		}
 		if n == 0 {
 			p.writer.sleep(wait)
+			waited = wait > 0
 		}
 	}
 }
 
-func (p *Port) write(b []byte) (n int, wait time.Duration, err error) {
+func (p *Port) write(b []byte, waited bool) (n int, wait time.Duration, err error) {
 	m := p.m
 	m.x.mu.Lock()
 	defer m.x.mu.Unlock()
@@ -165,7 +167,7 @@ func (p *Port) write(b []byte) (n int, wait time.Duration, err error) {
 		return 0, 0, err
 	}
 	now := time.Now()
-	n, wait = m.accept(now, b)
+	n, wait = m.accept(now, b, waited)
 	p.held = wait < 0
 	return n, wait, nil
 }

@@ -9,6 +9,7 @@ const (
 	bitsPerByte = 10               // start bit, eight data bits, stop bit
 	rebase      = 10 * time.Second // in which a line carries exactly rate bytes
 	receiveHold = 1024             // bytes a modem holds for a DTE that does not read
+	maxLate     = time.Second / 4  // by which a line catches up
 )
 
 // pump is one direction of a line. Every byte has a due time from the moment
@@ -26,10 +27,11 @@ type pump struct {
 	rng    *rand.Rand
 	dead   bool // silence: bytes go in and none comes out
 
-	start time.Time // the busy period began
-	n     int       // bytes put since
-	data  []byte
-	spans []span // the due times of data
+	start  time.Time // the busy period began
+	n      int       // bytes put since
+	behind bool      // bytes were put late, and the line has not caught up
+	data   []byte
+	spans  []span // the due times of data
 }
 
 // span is bytes that the line carries one after another without a pause.
@@ -99,16 +101,21 @@ func (p *pump) room(now time.Time, want int) (n int, wait time.Duration) {
 	return min(want, room, p.hold-len(p.data)+p.buffer), 0
 }
 
-// put sends b, which room has allowed.
-func (p *pump) put(now time.Time, b []byte) {
-	if now.After(p.carriedAt(p.start, p.n)) {
-		p.start, p.n = now, 0 // the line was idle
+// put sends b, which room has allowed. waited says that the writer has stood
+// before a full buffer until now: a busy machine may wake it late, but then the
+// line, as a real one, has not been idle, and catches up.
+func (p *pump) put(now time.Time, b []byte, waited bool) {
+	p.behind = p.behind || waited
+	idle := now.Sub(p.carriedAt(p.start, p.n))
+	if idle > 0 && !p.behind || idle > maxLate {
+		p.start, p.n = now, 0
 	}
 	// Only when the line has carried that much, so that start is never ahead
 	// of now.
 	for p.n >= p.rate+p.buffer {
 		p.start, p.n = p.start.Add(rebase), p.n-p.rate
 	}
+	defer func() { p.behind = p.behind && p.backlog(now) == 0 }()
 	if p.dead {
 		p.n += len(b)
 		return

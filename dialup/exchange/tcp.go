@@ -96,7 +96,7 @@ func join(ctx context.Context, dte io.ReadWriteCloser, port *Port) {
 // carry copies until an error, and returns it. It takes small steps: what it holds in its hand
 // is beyond the modem's buffer.
 func carry(to io.Writer, from io.Reader) error {
-	b := make([]byte, 64)
+	b := make([]byte, 256)
 	for {
 		n, err := from.Read(b)
 		if n > 0 {
