@@ -56,6 +56,9 @@ func (l *fetchLeg) pass(ctx context.Context) time.Duration {
 		return a.Poll
 	}
 	f := faultOf(a.Fetch, "fetching mail", err)
+	if session.Err() != nil {
+		f = &fault{err: err, text: fmt.Sprintf("the visit at %s was not finished within %v: its server or the network is very slow; what was fetched is kept, and the next visit goes on", a.Upstream, sessionLimit)}
+	}
 	u.report(a, status.Fetch, tls, f)
 	if f.notice {
 		l.failures = 0

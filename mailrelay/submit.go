@@ -31,6 +31,7 @@ type submitLeg struct {
 	poke    chan struct{}
 	queued  chan struct{}
 
+	remote   string    // the server last used
 	failures int       // of the leg, in a row
 	retryAt  time.Time // of the leg
 	denied   bool      // the last failure was the log-in
@@ -42,7 +43,7 @@ type submitLeg struct {
 
 func newSubmitLeg(u *Upstream, a UpstreamAccount) *submitLeg {
 	return &submitLeg{
-		u: u, account: a,
+		u: u, account: a, remote: a.Submit.Host,
 		poke: make(chan struct{}, 1), queued: make(chan struct{}, 1),
 		seen: make(map[string]bool), unsaved: make(map[string]spool.Envelope),
 	}
@@ -197,17 +198,13 @@ func (l *submitLeg) sendDue(ctx context.Context, queue []spool.Envelope, force b
 // come to, and the fault if the leg itself does not work.
 func (l *submitLeg) session(ctx context.Context, due []spool.Envelope) (rest []spool.Envelope, f *fault) {
 	u, a := l.u, l.account
-	ctx, cancel := context.WithTimeout(ctx, sessionLimit)
+	limited, cancel := context.WithTimeout(ctx, sessionLimit)
 	defer cancel()
-	c, err := dialSubmit(ctx, u.dial, a, u.hostname, u.now)
+	c, tls, err := l.open(limited)
 	if err != nil {
-		return due, l.fail(u.now(), "", faultOf(a.Submit, "greeting", err))
-	}
-	defer c.close()
-	tls := c.conn.description()
-	if err := c.login(ctx, a); err != nil {
 		return due, l.fail(u.now(), tls, faultOf(a.Submit, "logging in", err))
 	}
+	defer c.close()
 	l.failures, l.retryAt, l.denied = 0, time.Time{}, false
 	u.report(a, status.Submit, tls, nil)
 	for i, env := range due {
@@ -228,6 +225,39 @@ func (l *submitLeg) session(ctx context.Context, due []spool.Envelope) (rest []s
 		u.log.Debug("upstream did not take leave", "upstream", a.Upstream, "err", err)
 	}
 	return nil, nil
+}
+
+// open logs in at the submission server, or at the fall-back if that one
+// cannot be used. A refused log-in is not taken elsewhere: it would only lock
+// the account sooner.
+func (l *submitLeg) open(ctx context.Context) (c *submitClient, tls string, err error) {
+	a := l.account
+	c, tls, err = l.openAt(ctx, a)
+	var f *fault
+	if err == nil || a.SubmitFallback.IsZero() || errors.As(err, &f) && f.auth || ctx.Err() != nil {
+		return c, tls, err
+	}
+	l.u.log.Warn("the submission server does not work; trying the fall-back", "user", a.User, "upstream", a.Upstream, "server", a.Submit.String(), "err", err)
+	a.Submit = a.SubmitFallback
+	c, fallbackTLS, fallbackErr := l.openAt(ctx, a)
+	if fallbackErr != nil {
+		l.u.log.Warn("nor does the fall-back", "user", a.User, "upstream", a.Upstream, "server", a.Submit.String(), "err", fallbackErr)
+		return nil, tls, err
+	}
+	return c, fallbackTLS, nil
+}
+
+func (l *submitLeg) openAt(ctx context.Context, a UpstreamAccount) (c *submitClient, tls string, err error) {
+	if c, err = dialSubmit(ctx, l.u.dial, a, l.u.hostname, l.u.now); err != nil {
+		return nil, "", err
+	}
+	tls = c.conn.description()
+	if err := c.login(ctx, a); err != nil {
+		c.close()
+		return nil, tls, err
+	}
+	l.remote = a.Submit.Host
+	return c, tls, nil
 }
 
 // fail notes that the leg does not work.
@@ -345,7 +375,7 @@ func (l *submitLeg) bounce(env spool.Envelope, failed []refusal) error {
 		u.log.Warn("a message without a sender was refused upstream and is dropped", "user", env.User, "id", env.ID, "reply", failed[0].reply())
 		return nil
 	}
-	b := bounce{Hostname: u.hostname, Remote: l.account.Submit.Host, Now: u.now(), Envelope: env, Refused: failed}
+	b := bounce{Hostname: u.hostname, Remote: l.remote, Now: u.now(), Envelope: env, Refused: failed}
 	if body, err := u.spool.OpenQueued(env.ID); err == nil {
 		// A report without the original's header is better than none.
 		if b.Header, err = originalHeader(body); err != nil {

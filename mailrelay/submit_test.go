@@ -283,6 +283,37 @@ func TestNewMailIsTriedAtOnceThoughTheNetworkWasDown(t *testing.T) {
 	w.mustReceive("bob@example.net", "carol@example.net")
 }
 
+func TestFallBackServerIsUsedWhileTheFirstCannotBe(t *testing.T) {
+	closed := "smtps://127.0.0.1:1"
+	w := newWorld(t, func(cfg *UpstreamConfig, w *world) {
+		cfg.Accounts[0].SubmitFallback = cfg.Accounts[0].Submit
+		cfg.Accounts[0].Submit = mustEndpoint(w.t, closed)
+	})
+	w.accept("alice@example.org", letter, "bob@example.net")
+	w.submit()
+	w.mustWork(status.Submit)
+	w.mustReceive("bob@example.net")
+
+	// When neither works, the fault is the first one's.
+	w.provider.SetFaults(provider.Faults{Certificate: provider.Expired})
+	w.accept("alice@example.org", letter, "bob@example.net")
+	w.submit()
+	w.mustFail(status.Submit, "cannot connect to 127.0.0.1:1 ")
+}
+
+func TestRefusedLogInIsNotTakenToTheFallBack(t *testing.T) {
+	w := newWorld(t, func(cfg *UpstreamConfig, w *world) {
+		cfg.Accounts[0].SubmitFallback = mustEndpoint(w.t, "smtps://127.0.0.1:1")
+	})
+	w.provider.SetFaults(provider.Faults{RefuseLogin: true})
+	w.accept("alice@example.org", letter, "bob@example.net")
+	w.submit()
+	w.mustFail(status.Submit, "refused the user name or password")
+	if strings.Contains(w.log.String(), "fall-back") {
+		t.Error("the fall-back was tried")
+	}
+}
+
 func TestLost250IsSentAgainSinceTwiceIsBetterThanNever(t *testing.T) {
 	w := newWorld(t)
 	w.provider.SetFaults(provider.Faults{DropAfterData: 1})

@@ -119,6 +119,8 @@ func (u *Upstream) add(a UpstreamAccount) error {
 		return fmt.Errorf("upstream %s: %s is no server to fetch mail from", a.Upstream, a.Fetch)
 	case !a.Submit.IsZero() && a.Submit.Direction != status.Submit:
 		return fmt.Errorf("upstream %s: %s is no server to submit mail to", a.Upstream, a.Submit)
+	case !a.SubmitFallback.IsZero() && a.SubmitFallback.Direction != status.Submit:
+		return fmt.Errorf("upstream %s: %s is no server to submit mail to", a.Upstream, a.SubmitFallback)
 	}
 	if !a.Fetch.IsZero() {
 		for _, l := range u.fetches {

@@ -18,7 +18,11 @@ type UpstreamAccount struct {
 	Upstream string // the provider's name in the configuration; also names its messages in the spool
 	Fetch    Endpoint
 	Submit   Endpoint // a zero Endpoint leaves that direction out
-	Username string   // as the provider knows the user
+	// SubmitFallback, if not zero, is used while Submit cannot be, with the same
+	// credentials.
+	SubmitFallback Endpoint
+
+	Username string // as the provider knows the user
 	Password func() string
 	// Token, if not nil, gives an OAuth 2.0 access token (RFC 6749) in place of the
 	// password. Its error is shown to people and must not hold a secret.
