@@ -2,7 +2,6 @@ package dialup
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"strings"
 	"sync"
@@ -308,13 +307,6 @@ func (c *call) ipUp(jobs context.Context, now time.Time, up ppp.Event) {
 	}
 }
 
-func (c *call) servicesEnded(err error) {
-	if err == nil {
-		err = errors.New("they stopped without an error")
-	}
-	c.fail(time.Now(), "the services ended early: "+err.Error())
-}
-
 // fill gives the idle writer its next chunk: control frames first, then as
 // many IP packets as make a burst. What is not pulled stays in the stack,
 // where TCP's congestion control sees it.
@@ -363,67 +355,6 @@ func (c *call) wake() <-chan struct{} {
 		return nil
 	}
 	return c.stack.Wake()
-}
-
-// end closes PPP in order; the first reason is the call's.
-func (c *call) end(now time.Time, why ppp.Reason) {
-	c.because(why)
-	if c.endBy.IsZero() {
-		c.endBy = now.Add(endWait)
-		c.sess.Close(now, why)
-	}
-}
-
-func (c *call) fail(now time.Time, text string) {
-	c.end(now, ppp.Reason{Side: ppp.Us, Code: codeServices, Text: text})
-}
-
-func (c *call) because(why ppp.Reason) {
-	if c.cause.IsZero() {
-		c.cause = why
-	}
-}
-
-// carrierLost ends the call because the modem says that the line is gone.
-func (c *call) carrierLost(now time.Time) {
-	c.hungUp()
-	c.cut(now, ppp.Reason{Side: ppp.Line, Code: ppp.CodeCarrierLost, Text: "the carrier was lost"})
-}
-
-// hungUp tells the modem's dialogue that the modem is in command state, and
-// what it said there.
-func (c *call) hungUp() {
-	c.modem.cleared = true
-	c.modem.scan.feed(c.watch.results)
-	c.watch = carrierWatch{}
-}
-
-// gone ends the call because its port has failed.
-func (c *call) gone(err error) {
-	c.err = err
-	c.cut(time.Now(), ppp.Reason{Side: ppp.Line, Code: codePort, Text: err.Error()})
-}
-
-// cut ends the call at once: nobody is left to talk to. PPP may know of an
-// earlier cause, a Terminate-Request that came before the carrier went.
-func (c *call) cut(now time.Time, why ppp.Reason) {
-	c.dead = true
-	c.sess.Close(now, why)
-	for ev := c.sess.NextEvent(); ev.Kind != ppp.NoEvent; ev = c.sess.NextEvent() {
-		if ev.Kind == ppp.EventEnded {
-			c.because(ev.Reason)
-		}
-	}
-	c.because(why)
-}
-
-// finished reports whether the session has ended and its last bytes are out,
-// or have had their time.
-func (c *call) finished(now time.Time) bool {
-	if c.endBy.IsZero() {
-		return false
-	}
-	return c.over && !c.modem.wire.busy || !now.Before(c.endBy)
 }
 
 // count starts the clock for the next report of traffic.
