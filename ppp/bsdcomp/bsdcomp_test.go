@@ -2,6 +2,8 @@ package bsdcomp
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -132,6 +134,47 @@ func TestAPairLearntTwiceIsRead(t *testing.T) {
 	got, err := r.Open(nil, codes(9, 0x21, 'a', 'a', 'a', 'a', 260, 'b'))
 	if err != nil || string(got) != "\x21aaaaaab" {
 		t.Errorf("%q, %v", got, err)
+	}
+}
+
+// workload is text and noise by turns; both fill a dictionary and have it cleared.
+func workload(bits int) (packets [][]byte) {
+	rnd := rand.New(rand.NewPCG(8, uint64(bits)))
+	text := corpus.All()
+	for i := range 800 {
+		data := make([]byte, 1+rnd.IntN(1460))
+		if i/100%2 == 0 {
+			copy(data, text[rnd.IntN(len(text)-len(data)):])
+		} else {
+			for j := range data {
+				data[j] = byte(rnd.Uint32()) >> (i / 200 % 4)
+			}
+		}
+		packets = append(packets, data)
+	}
+	return packets
+}
+
+// The digests are of what the compressor of ppp 2.4.9 (modules/bsd-comp.c) made of the
+// same packets: a 1 and the packet, or a 0 where it would have sent it in its native form.
+func TestTheWireIsThatOfPPP249(t *testing.T) {
+	for bits, want := range map[int]string{
+		9:  "e59967f406a5db7ddb9055c5a33aa65c7826680dcc52942bf04f2d357dc871e1",
+		12: "5400b25ed250c8c965b5e7ac69343361d413affefcc5cfbd836d2cfebc96c43c",
+		15: "b9c9677be222448ea9cf1251776a8327892b941b2872813a8f24f04349b03859",
+	} {
+		s, _ := pair(t, bits)
+		h := sha256.New()
+		for _, p := range workload(bits) {
+			wire, ok := s.Append([]byte{1}, ip, p)
+			if !ok {
+				wire = []byte{0}
+			}
+			h.Write(wire)
+		}
+		if got := hex.EncodeToString(h.Sum(nil)); got != want {
+			t.Errorf("%d bits: %s, want %s", bits, got, want)
+		}
 	}
 }
 
