@@ -52,8 +52,12 @@ func (s *POP3Server) serveConn(ctx context.Context, conn net.Conn) {
 	if err == nil {
 		err = p.w.Flush()
 	}
-	if err != nil && ctx.Err() == nil && !errors.Is(err, io.EOF) {
-		p.log.Info("session broke off; nothing was deleted", "err", err)
+	switch {
+	case err == nil:
+	case p.maildrop != nil:
+		p.log.Info("session ended without QUIT; nothing was deleted", "marked", len(p.deleted), "err", err)
+	case ctx.Err() == nil && !errors.Is(err, io.EOF):
+		p.log.Info("session broke off", "err", err)
 	}
 }
 

@@ -3,9 +3,9 @@ package mailrelay
 import (
 	"bufio"
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 )
 
@@ -15,7 +15,7 @@ func (p *pop3Session) transaction(verb, arg string) error {
 	case "STAT":
 		return p.stat()
 	case "LIST":
-		return p.list(arg, func(i int) string { return fmt.Sprint(p.messages[i].Size) })
+		return p.list(arg, func(i int) string { return strconv.FormatInt(p.messages[i].Size, 10) })
 	case "UIDL":
 		return p.list(arg, func(i int) string { return p.messages[i].UID })
 	case "RETR":
@@ -60,7 +60,10 @@ func (p *pop3Session) list(arg string, word func(i int) string) error {
 	p.ok("%d messages", len(p.messages)-len(p.deleted))
 	for i := range p.messages {
 		if !p.deleted[i] {
-			fmt.Fprintf(p.w, "%d %s\r\n", i+1, word(i))
+			p.w.WriteString(strconv.Itoa(i + 1))
+			p.w.WriteByte(' ')
+			p.w.WriteString(word(i))
+			p.w.WriteString("\r\n")
 		}
 	}
 	_, err := p.w.WriteString(".\r\n")
@@ -187,8 +190,5 @@ func (p *pop3Session) quit() error {
 		p.log.Info("messages deleted", "messages", len(uids))
 	}
 	p.ok("bye, %d messages deleted", len(uids))
-	if err := p.w.Flush(); err != nil {
-		return errors.Join(errors.New("the mail is deleted, but the caller did not hear it"), err)
-	}
 	return errQuit
 }
