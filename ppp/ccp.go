@@ -5,42 +5,62 @@ import (
 	"slices"
 	"time"
 
+	"postern/ppp/bsdcomp"
+	"postern/ppp/deflate"
 	"postern/ppp/mppe"
 )
 
-// ccpMPPE is the one CCP option we take: Microsoft's, for compression and encryption
-// (RFC 2118 section 3, RFC 3078 section 2). Its value is a set of bits.
+// CCP's Configuration Options (RFC 1962 section 4). Types not named here are rejected.
 const (
-	ccpMPPE byte = 18
+	ccpMPPE         byte = 18 // RFC 2118 section 3, RFC 3078 section 2: a set of bits
+	ccpBSD          byte = 21 // RFC 1977 section 3
+	ccpDeflateDraft byte = 24 // as pppd offers Deflate too
+	ccpDeflate      byte = 26 // RFC 1979 section 3
 
 	bitStateless uint32 = 0x01000000 // H
 	bit56        uint32 = 0x00000080 // M
 	bit128       uint32 = 0x00000040 // S
 	bit40        uint32 = 0x00000020 // L
+	bitMPPC      uint32 = 0x00000001 // C
+
+	strengthBits = bit56 | bit128 | bit40
 )
 
 // maxAsks is how often a peer that asks for something else is told what we would have.
 // Windows with optional encryption needs it once, stateless mode once more.
 const maxAsks = 3
 
-// ccpLayer is the Compression Control Protocol, RFC 1962, used for MPPE. What an end
-// requests is how it wants to receive.
+// ccpLayer is the Compression Control Protocol, RFC 1962, for encryption and
+// compression. What an end requests is how it wants to receive.
 type ccpLayer struct {
 	s *Session
 
-	allowed uint32   // strengths that the policy allows and there are keys for
-	offers  []uint32 // to be requested, the present one first; none left: refused
-	naks    int      // of the peer, in a row
+	allowed uint32     // strengths that the policy allows and there are keys for
+	mppc    uint32     // bitMPPC if that is allowed
+	offers  [][]option // requests to be tried, the present one first; none left: refused
+	naks    int        // of the peer, in a row
 
-	theirs      uint32 // what the peer requested last
-	asks        int    // how often we have Nak'ed it
-	announced   string
-	rx          *mppe.Receiver
-	tx          *mppe.Sender
-	deaf        bool      // a Reset-Request is unanswered
-	resetAt     time.Time // when it was sent
+	theirs method // what the peer requested last, and we shall send
+	asks   int    // how often we have Nak'ed it
+
+	tx          sender
+	rx          receiver
+	rxEncrypts  bool
+	deaf        bool      // a Reset-Request is unanswered,
+	resetID     byte      // this one,
+	resetAt     time.Time // sent then
 	heardCipher bool      // the peer has begun to encrypt
+
+	cipher, packer string // as announced
 }
+
+// method is one way to make packets, taken from its option. The zero method is none.
+type method struct {
+	kind byte
+	bits uint32 // ccpMPPE's; ccpBSD's code length
+}
+
+func (m method) encrypts() bool { return m.kind == ccpMPPE && m.bits&strengthBits != 0 }
 
 // strengthOf maps a single strength bit to the strength.
 func strengthOf(bit uint32) mppe.Strength {
@@ -49,8 +69,10 @@ func strengthOf(bit uint32) mppe.Strength {
 		return mppe.Bits128
 	case bit56:
 		return mppe.Bits56
+	case bit40:
+		return mppe.Bits40
 	}
-	return mppe.Bits40
+	return mppe.None
 }
 
 // strongest returns the strongest of a set as a set of one.
@@ -63,79 +85,174 @@ func strongest(set uint32) uint32 {
 	return 0
 }
 
-// prepare makes the list of offers. One strength at a time comes first: a peer that does
-// it needs no Nak, and pppd rejects what it does not. What it rejected is followed by
-// all the weaker ones, then by all without stateless mode, for Windows 95
-// before DUN 1.3.
-func (l *ccpLayer) prepare() {
+// prepare makes the list of offers, and reports whether there is any. One strength at
+// a time comes first: a peer that does it needs no Nak, and pppd rejects what it does
+// not. What it rejected is followed by all the weaker ones, then by all without stateless
+// mode, for Windows 95 before DUN 1.3, and then, if it may be, by mere compression.
+func (l *ccpLayer) prepare(encryption Policy) bool {
+	cfg := &l.s.cfg
+	if slices.Contains(cfg.Compression, MPPC) {
+		l.mppc = bitMPPC
+	}
 	for _, bit := range [...]uint32{bit128, bit56, bit40} {
 		st := strengthOf(bit)
-		if slices.Contains(l.s.cfg.MPPE, st) && l.s.keys.Send(st.KeyLen()) != nil {
+		if encryption != EncryptionOff && slices.Contains(cfg.MPPE, st) && l.s.keys.Send(st.KeyLen()) != nil {
 			l.allowed |= bit
 		}
 	}
-	if l.allowed == 0 {
-		return
-	}
-	mode := l.s.cfg.MPPEMode
-	best := strongest(l.allowed)
-	rest := l.allowed &^ best
-	if mode != StatefulOnly {
-		l.offers = append(l.offers, best|bitStateless)
-		if rest != 0 {
-			l.offers = append(l.offers, rest|bitStateless)
+	offer := func(bits uint32) { l.offers = append(l.offers, []option{option32(ccpMPPE, bits|l.mppc)}) }
+	if best := strongest(l.allowed); best != 0 {
+		if cfg.MPPEMode != StatefulOnly {
+			offer(best | bitStateless)
+			if rest := l.allowed &^ best; rest != 0 {
+				offer(rest | bitStateless)
+			}
+		}
+		if cfg.MPPEMode != StatelessOnly {
+			offer(l.allowed)
 		}
 	}
-	if mode != StatelessOnly {
-		l.offers = append(l.offers, l.allowed)
+	if opts := compressions(cfg.Compression); len(opts) > 0 && encryption != EncryptionRequire {
+		l.offers = append(l.offers, opts)
 	}
+	return len(l.offers) > 0
 }
+
+// compressions lists what we can decompress, for a peer to choose from.
+func compressions(list []Compression) (opts []option) {
+	for _, c := range list {
+		switch c {
+		case MPPC:
+			opts = append(opts, option32(ccpMPPE, bitMPPC))
+		case Deflate:
+			opts = append(opts, deflateOption(ccpDeflate), deflateOption(ccpDeflateDraft))
+		case BSDCompress:
+			opts = append(opts, bsdOption())
+		}
+	}
+	return opts
+}
+
+// deflateOption asks for the largest window and sequence numbers.
+func deflateOption(kind byte) option {
+	return option{kind, []byte{(deflate.Window-8)<<4 | 8, 0}}
+}
+
+// bsdOption asks for version 1 and the longest codes.
+func bsdOption() option { return option{ccpBSD, []byte{1<<5 | bsdcomp.MaxBits}} }
 
 func (l *ccpLayer) request() []option {
 	if len(l.offers) == 0 {
 		return nil
 	}
-	return []option{option32(ccpMPPE, l.offers[0])}
+	return l.offers[0]
 }
 
 func (l *ccpLayer) judge(opts []option) (reject, nak []option) {
-	l.theirs = 0
-	seen := false
+	l.theirs = method{}
+	encrypt := l.wantsEncryption()
+	_, microsoft := find(opts, ccpMPPE)
+	if l.s.encryption != EncryptionRequire && l.asks > 0 && !microsoft {
+		encrypt = false // it has been told, and does not even name encryption
+	}
 	for _, o := range opts {
-		v, ok := o.uint32()
-		if o.kind != ccpMPPE || !ok || seen || len(l.offers) == 0 {
+		want, ok := l.want(o, encrypt)
+		switch {
+		case !ok && encrypt && !microsoft && l.grants(o.kind):
+			// To be had if it turns out that there is no encryption; a Reject would
+			// be for good.
+		case !ok:
 			reject = append(reject, o)
-			continue
-		}
-		seen = true
-		if want := l.want(v); want == v {
-			l.theirs = v
-		} else if l.asks < maxAsks {
-			nak = append(nak, option32(ccpMPPE, want))
-		} else {
-			reject = append(reject, o)
+		case !want.equal(o):
+			nak = append(nak, want)
+		case l.theirs.kind == 0:
+			l.theirs = methodOf(o) // of several the first counts, as with pppd
 		}
 	}
-	if !seen && len(reject) == 0 && len(l.offers) > 0 && l.asks < maxAsks {
-		nak = append(nak, option32(ccpMPPE, l.offers[0]))
+	if encrypt && len(reject) == 0 && len(nak) == 0 && !l.theirs.encrypts() {
+		nak = append(nak, l.wish())
 	}
 	if len(reject) == 0 && len(nak) > 0 {
-		l.asks++
+		if l.asks++; l.asks > maxAsks {
+			return opts, nil
+		}
 	}
 	return reject, nak
 }
 
-// want returns what the peer's request should have been: itself if it is all right.
-func (l *ccpLayer) want(v uint32) uint32 {
+// wantsEncryption reports whether the peer is still asked to encrypt.
+func (l *ccpLayer) wantsEncryption() bool {
+	return l.allowed != 0 && (l.asks < maxAsks || l.s.encryption == EncryptionRequire)
+}
+
+// want returns what an option of the peer's should have been: itself if it is all
+// right. ok is false if nothing of its type will do.
+func (l *ccpLayer) want(o option, encrypt bool) (want option, ok bool) {
+	switch {
+	case o.kind == ccpMPPE && encrypt:
+		v, ok := o.uint32()
+		return option32(ccpMPPE, l.wantBits(v)), ok
+	case o.kind == ccpMPPE:
+		v, ok := o.uint32()
+		return option32(ccpMPPE, v&(bitStateless|bitMPPC)), ok && v&l.mppc != 0
+	case encrypt || !l.grants(o.kind):
+		return o, false // nothing but MPPC goes with MPPE
+	case o.kind == ccpBSD:
+		if m := methodOf(o); m.bits >= bsdcomp.MinBits && m.bits <= bsdcomp.MaxBits {
+			return o, true
+		}
+		return bsdOption(), true
+	}
+	return deflateOption(o.kind), true
+}
+
+// methodOf returns what an option stands for.
+func methodOf(o option) method {
+	m := method{kind: o.kind}
+	switch {
+	case o.kind == ccpMPPE:
+		v, _ := o.uint32()
+		m.bits = v&^strengthBits | strongest(v)
+	case o.kind == ccpBSD && len(o.data) == 1 && o.data[0]>>5 == 1: // version 1
+		m.bits = uint32(o.data[0] & 0x1f)
+	}
+	return m
+}
+
+// grants reports whether a compression other than Microsoft's is allowed.
+func (l *ccpLayer) grants(kind byte) bool {
+	switch kind {
+	case ccpDeflate, ccpDeflateDraft:
+		return slices.Contains(l.s.cfg.Compression, Deflate)
+	case ccpBSD:
+		return slices.Contains(l.s.cfg.Compression, BSDCompress)
+	}
+	return false
+}
+
+// wish is the encryption that the peer should ask for: what we ask for ourselves.
+func (l *ccpLayer) wish() option {
+	bits := strongest(l.allowed)
+	if o, ok := find(l.request(), ccpMPPE); ok {
+		if v, _ := o.uint32(); v&l.allowed != 0 {
+			bits = strongest(v&l.allowed) | v&bitStateless
+		}
+	}
+	return option32(ccpMPPE, bits)
+}
+
+// wantBits returns what an MPPE request should have been: itself if it is all right.
+func (l *ccpLayer) wantBits(v uint32) uint32 {
 	common := v & l.allowed
+	wish, _ := l.wish().uint32()
 	// Both directions alike if possible, as Windows has it.
-	if common&l.offers[0] != 0 && l.asks == 0 {
-		common &= l.offers[0]
+	if common&wish != 0 && l.asks == 0 {
+		common &= wish
 	}
 	if common == 0 {
-		return strongest(l.offers[0]) | l.offers[0]&bitStateless
+		return wish | v&l.mppc
 	}
-	want := strongest(common)
+	want := strongest(common) | v&l.mppc
 	switch {
 	case l.s.cfg.MPPEMode == StatefulOnly:
 		return want
@@ -147,29 +264,60 @@ func (l *ccpLayer) want(v uint32) uint32 {
 }
 
 func (l *ccpLayer) naked(opts []option) {
-	o, _ := find(opts, ccpMPPE)
-	v, _ := o.uint32()
-	pick := strongest(v & l.allowed)
-	l.naks++
-	if pick == 0 || l.naks > maxFailure || len(l.offers) == 0 {
+	if l.naks++; l.naks > maxFailure || len(l.offers) == 0 {
 		l.nextOffer()
 		return
 	}
-	pick |= v & bitStateless
+	present := l.offers[0]
+	if !methodOf(present[0]).encrypts() {
+		// The peer would have us encrypt, or wants other parameters. It is told
+		// the same again until it takes that or rejects it.
+		if o, ok := find(opts, ccpBSD); ok && methodOf(o).bits >= bsdcomp.MinBits && methodOf(o).bits <= bsdcomp.MaxBits {
+			for i := range present {
+				if present[i].kind == ccpBSD {
+					present[i] = option{ccpBSD, slices.Clone(o.data)}
+				}
+			}
+		}
+		return
+	}
+	o, _ := find(opts, ccpMPPE)
+	v, _ := o.uint32()
+	pick := strongest(v & l.allowed)
+	if pick == 0 {
+		l.nextOffer()
+		return
+	}
+	pick |= v & (bitStateless | l.mppc)
 	switch l.s.cfg.MPPEMode {
 	case StatelessOnly:
 		pick |= bitStateless
 	case StatefulOnly:
 		pick &^= bitStateless
 	}
-	if pick == l.offers[0] {
+	better := option32(ccpMPPE, pick)
+	if present[0].equal(better) {
 		l.nextOffer()
 		return
 	}
-	l.offers = append([]uint32{pick}, l.offers[1:]...)
+	l.offers[0] = []option{better}
 }
 
-func (l *ccpLayer) rejected([]option) { l.nextOffer() }
+// rejected leaves out what the peer does not know.
+func (l *ccpLayer) rejected(opts []option) {
+	if len(l.offers) == 0 {
+		return
+	}
+	var rest []option
+	for _, o := range l.offers[0] {
+		if _, ok := find(opts, o.kind); !ok {
+			rest = append(rest, o)
+		}
+	}
+	if l.offers[0] = rest; len(rest) == 0 {
+		l.nextOffer()
+	}
+}
 
 func (l *ccpLayer) nextOffer() {
 	if len(l.offers) > 0 {
@@ -190,51 +338,123 @@ func (l *ccpLayer) refuse() {
 }
 
 func (l *ccpLayer) up() {
-	if len(l.offers) == 0 || l.theirs == 0 {
+	var in method
+	if opts := l.request(); len(opts) > 0 {
+		in = methodOf(opts[0])
+	}
+	out := l.theirs
+	switch {
+	case in.kind == 0 && out.kind == 0,
+		in.encrypts() != out.encrypts(),
+		l.s.encryption == EncryptionRequire && !in.encrypts():
 		l.refuse()
 		return
 	}
-	in, out := l.config(l.offers[0]), l.config(l.theirs)
-	rx, err := mppe.NewReceiver(in, l.s.keys.Receive(in.Strength.KeyLen()))
-	if err == nil {
-		l.rx = rx
-		l.tx, err = mppe.NewSender(out, l.s.keys.Send(out.Strength.KeyLen()))
-	}
-	if err != nil {
-		l.s.end(Reason{Us, CodeEncryptionRequired, fmt.Sprintf("encryption cannot start: %v", err)})
+	if err := l.start(out, in); err != nil {
+		l.s.end(Reason{Us, CodeEncryptionBroken, fmt.Sprintf("what CCP agreed on cannot start: %v", err)})
 		return
 	}
-	l.deaf, l.heardCipher = false, false
-	l.announce(words(out, in))
+	l.deaf, l.heardCipher, l.rxEncrypts = false, false, in.encrypts()
+	l.announce(both(out.cipher(), in.cipher()), both(out.packer(), in.packer()))
 	l.s.encryptionUp()
 }
 
-func (l *ccpLayer) config(bits uint32) mppe.Config {
+// start makes what both directions need.
+func (l *ccpLayer) start(out, in method) (err error) {
+	switch out.kind {
+	case ccpMPPE:
+		var tx *mppe.Sender
+		cfg := l.config(out)
+		tx, err = mppe.NewSender(cfg, l.s.keys.Send(cfg.Strength.KeyLen()))
+		l.tx = mppeSender{tx}
+	case ccpBSD:
+		var tx *bsdcomp.Sender
+		tx, err = bsdcomp.NewSender(int(out.bits))
+		l.tx = compressSender{tx}
+	case ccpDeflate, ccpDeflateDraft:
+		var tx *deflate.Sender
+		tx, err = deflate.NewSender()
+		l.tx = compressSender{tx}
+	}
+	if err != nil {
+		return err
+	}
+	switch in.kind {
+	case ccpMPPE:
+		var rx *mppe.Receiver
+		cfg := l.config(in)
+		rx, err = mppe.NewReceiver(cfg, l.s.keys.Receive(cfg.Strength.KeyLen()))
+		l.rx = mppeReceiver{rx}
+	case ccpBSD:
+		var rx *bsdcomp.Receiver
+		rx, err = bsdcomp.NewReceiver(int(in.bits), maxPacket)
+		l.rx = compressReceiver{rx}
+	case ccpDeflate, ccpDeflateDraft:
+		l.rx = compressReceiver{deflate.NewReceiver(maxPacket)}
+	}
+	return err
+}
+
+// maxPacket bounds what a packet may decompress to: our MRU and a protocol field.
+const maxPacket = defaultMRU + 2
+
+func (l *ccpLayer) config(m method) mppe.Config {
 	return mppe.Config{
-		Strength:     strengthOf(strongest(bits)),
-		Stateless:    bits&bitStateless != 0,
+		Strength:     strengthOf(strongest(m.bits)),
+		Stateless:    m.bits&bitStateless != 0,
+		Compress:     m.bits&bitMPPC != 0,
 		RekeyOnFlush: l.s.cfg.RekeyOnFlush,
+		MaxPacket:    maxPacket,
 	}
 }
 
-// words describes the encryption of both directions.
-func words(out, in mppe.Config) string {
-	one := func(c mppe.Config) string {
-		if c.Stateless {
-			return c.Strength.String() + ", stateless"
-		}
-		return c.Strength.String() + ", stateful"
+// cipher describes the encryption of one direction.
+func (m method) cipher() string {
+	if !m.encrypts() {
+		return ""
 	}
+	mode := "stateful"
+	if m.bits&bitStateless != 0 {
+		mode = "stateless"
+	}
+	return fmt.Sprintf("MPPE %v, %s", strengthOf(strongest(m.bits)), mode)
+}
+
+// packer describes the compression of one direction.
+func (m method) packer() string {
+	switch {
+	case m.kind == ccpMPPE && m.bits&bitMPPC != 0:
+		return "MPPC"
+	case m.kind == ccpBSD:
+		return "BSD-Compress"
+	case m.kind == ccpDeflate, m.kind == ccpDeflateDraft:
+		return "Deflate"
+	}
+	return ""
+}
+
+// both describes both directions in one.
+func both(out, in string) string {
 	if out == in {
-		return "MPPE " + one(out)
+		return out
 	}
-	return "MPPE " + one(out) + " out; " + one(in) + " in"
+	none := func(s string) string {
+		if s == "" {
+			return "nothing"
+		}
+		return s
+	}
+	return none(out) + " out; " + none(in) + " in"
 }
 
-func (l *ccpLayer) announce(text string) {
-	if text != l.announced {
-		l.announced = text
-		l.s.emit(Event{Kind: EventEncrypted, Encryption: text})
+func (l *ccpLayer) announce(cipher, packer string) {
+	if cipher != l.cipher {
+		l.cipher = cipher
+		l.s.emit(Event{Kind: EventEncrypted, Encryption: cipher})
+	}
+	if packer != l.packer {
+		l.packer = packer
+		l.s.emit(Event{Kind: EventCompressed, Compression: packer})
 	}
 }
 
@@ -243,12 +463,12 @@ func (l *ccpLayer) down() {
 	l.asks, l.naks = 0, 0
 }
 
-// finished says that there will be no encryption.
+// finished says that there will be neither encryption nor compression.
 func (l *ccpLayer) finished() {
 	if l.s.phase != phaseNetwork {
 		return
 	}
-	l.announce("")
+	l.announce("", "")
 	if l.s.encryption == EncryptionRequire {
 		l.s.end(l.s.noEncryption(l.s.them() + " did not agree on encryption"))
 	}
@@ -265,38 +485,47 @@ func (l *ccpLayer) terminated([]byte) {
 // mustEncrypt reports whether IP must not pass in clear, here and now. Once the
 // peer has sent encrypted packets, a clear one is not its own.
 func (l *ccpLayer) mustEncrypt() bool {
-	return l.s.encryption == EncryptionRequire || l.rx != nil && l.heardCipher
+	return l.s.encryption == EncryptionRequire || l.rxEncrypts && l.rx != nil && l.heardCipher
 }
 
-// control takes CCP's own packets. A Reset-Request is answered by a flushed packet, and by
-// no Reset-Ack, which Windows code-rejects (RFC 3078 section 8.2).
+// encrypts reports whether encryption is up.
+func (l *ccpLayer) encrypts() bool { return l.tx != nil && l.rxEncrypts }
+
+// control takes CCP's own packets.
 func (l *ccpLayer) control(p packet) bool {
 	switch p.code {
 	case codeResetRequest:
-		if l.tx != nil {
-			l.tx.Reset()
+		if l.tx != nil && l.tx.reset() {
+			l.s.send(protoCCP, packet{codeResetAck, p.id, nil})
 		}
 	case codeResetAck:
+		if l.deaf && p.id == l.resetID && l.rx != nil {
+			l.deaf = false
+			l.rx.acknowledged()
+		}
 	default:
 		return false
 	}
 	return true
 }
 
-// lost takes what became of an encrypted packet that could not be read.
+// lost takes what became of a packet that could not be read.
 func (l *ccpLayer) lost(r mppe.Result) {
 	switch {
 	case r == mppe.Broken:
 		l.s.end(Reason{Peer, CodeEncryptionBroken, l.s.them() + " sends encrypted packets that make no sense: both ends disagree about the keys"})
 	case r == mppe.NeedReset, l.deaf && l.s.now.Sub(l.resetAt) >= l.s.pace.period():
 		// Again after a while: the request or its answer may have been lost too.
+		if !l.deaf {
+			l.s.ccp.id++
+			l.resetID = l.s.ccp.id
+		}
 		l.deaf, l.resetAt = true, l.s.now
-		l.s.ccp.id++
-		l.s.send(protoCCP, packet{codeResetRequest, l.s.ccp.id, nil})
+		l.s.send(protoCCP, packet{codeResetRequest, l.resetID, nil})
 	}
 }
 
-// found says that an encrypted packet could be read.
+// found says that a packet could be read.
 func (l *ccpLayer) found() { l.deaf, l.heardCipher = false, true }
 
 // noEncryption is the Reason when it is required and cannot be had.

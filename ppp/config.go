@@ -71,6 +71,27 @@ const (
 	StatefulOnly                  // as Windows 95 before DUN 1.3 has it
 )
 
+// Compression is a way to make packets shorter.
+type Compression int
+
+const (
+	MPPC        Compression = iota + 1 // RFC 2118, Windows'; the only one that goes with MPPE
+	Deflate                            // RFC 1979, pppd's
+	BSDCompress                        // RFC 1977, likewise
+)
+
+func (c Compression) String() string {
+	switch c {
+	case MPPC:
+		return "MPPC"
+	case Deflate:
+		return "Deflate"
+	case BSDCompress:
+		return "BSD-Compress"
+	}
+	return "none"
+}
+
 // Config says how to hold one end of a call. It prints without its secrets.
 type Config struct {
 	Role     Role
@@ -97,7 +118,8 @@ type Config struct {
 	DNS             [2]netip.Addr // told to a caller that asks (RFC 1877)
 	NBNS            [2]netip.Addr // likewise, Windows' WINS servers
 
-	NoVJ bool // no VJ header compression (RFC 1144)
+	Compression []Compression // what is allowed, the best first; empty: none
+	NoVJ        bool          // no VJ header compression (RFC 1144)
 
 	Name, Password string // Caller: who we are
 

@@ -16,6 +16,7 @@ const (
 	EventAuth                           // Auth is to be judged: call Authenticate with the answer
 	EventAuthenticated                  // the caller has proved who it is: Auth.Name, Auth.Method
 	EventEncrypted                      // Encryption protects the line; empty: no longer
+	EventCompressed                     // Compression shortens the packets; empty: no longer
 	EventIPUp                           // Local, Peer, DNS and MTU are agreed on
 	EventPacket                         // Packet has come
 	EventEnded                          // Reason says why; nothing follows
@@ -31,6 +32,8 @@ func (k EventKind) String() string {
 		return "authenticated"
 	case EventEncrypted:
 		return "encrypted"
+	case EventCompressed:
+		return "compressed"
 	case EventIPUp:
 		return "ip-up"
 	case EventPacket:
@@ -47,6 +50,7 @@ type Event struct {
 	Packet      []byte // an IP packet, valid until the next Input
 	Auth        AuthRequest
 	Encryption  string // in words: "MPPE 128 bit, stateless"
+	Compression string // in words: "MPPC"
 	Local, Peer netip.Addr
 	DNS         [2]netip.Addr // Caller: what the answering side named
 	MTU         int           // the longest IP packet that the peer takes, in octets

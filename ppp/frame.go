@@ -55,6 +55,9 @@ func (s *Session) frame(f []byte) {
 
 // network takes a packet of the network phase.
 func (s *Session) network(proto uint16, info []byte) {
+	if s.crypt.rx != nil && proto != protoCompressed {
+		s.crypt.rx.native(proto, info)
+	}
 	switch proto {
 	case protoIP:
 		s.clear(proto, info)
@@ -117,7 +120,7 @@ func (s *Session) encrypted(info []byte) {
 	}
 	n := len(s.rx)
 	var result mppe.Result
-	s.rx, result = s.crypt.rx.Open(s.rx, info)
+	s.rx, result = s.crypt.rx.open(s.rx, info)
 	if result != mppe.Opened {
 		s.counts.Undecrypted++
 		s.net.lost()
@@ -160,7 +163,7 @@ func (s *Session) SendIP(now time.Time, pkt []byte) bool {
 		return false
 	}
 	tx := s.crypt.tx
-	if tx == nil && s.crypt.mustEncrypt() {
+	if s.crypt.mustEncrypt() && !s.crypt.encrypts() {
 		return false
 	}
 	proto := protoIP
@@ -172,13 +175,15 @@ func (s *Session) SendIP(now time.Time, pkt []byte) bool {
 	} else {
 		s.scratch = append(s.scratch, pkt...)
 	}
-	if tx == nil {
-		s.transmit(proto, s.scratch[2:])
-		return true
+	if tx != nil {
+		var ok bool
+		binary.BigEndian.PutUint16(s.scratch, proto)
+		if s.sealed, ok = tx.seal(s.sealed[:0], s.scratch); ok {
+			s.transmit(protoCompressed, s.sealed)
+			return true
+		}
 	}
-	binary.BigEndian.PutUint16(s.scratch, proto)
-	s.sealed = tx.Append(s.sealed[:0], s.scratch)
-	s.transmit(protoCompressed, s.sealed)
+	s.transmit(proto, s.scratch[2:])
 	return true
 }
 

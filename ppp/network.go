@@ -9,18 +9,16 @@ func (s *Session) startNetwork() {
 	if !s.known {
 		s.encryption, s.peerIP = s.cfg.Encryption, s.cfg.PeerIP
 	}
-	s.crypt = &ccpLayer{s: s, announced: s.crypt.announced}
+	s.crypt = &ccpLayer{s: s, cipher: s.crypt.cipher, packer: s.crypt.packer}
 	s.ccp = s.automaton(protoCCP, s.crypt)
 	s.net = &ipcpLayer{s: s, local: s.cfg.LocalIP, told: s.net.told}
 	s.ipcp = s.automaton(protoIPCP, s.net)
-	if s.encryption != EncryptionOff {
-		s.crypt.prepare()
-	}
-	if s.encryption == EncryptionRequire && s.crypt.allowed == 0 {
+	offers := s.crypt.prepare(s.encryption)
+	if s.encryption == EncryptionRequire && !offers {
 		s.end(s.noEncryption(s.noKeys()))
 		return
 	}
-	if s.crypt.allowed != 0 {
+	if offers {
 		s.ccp.open()
 		s.ccp.on(evUp)
 	}
@@ -66,7 +64,7 @@ const mppeOverhead = 4
 // mtu is the longest IP packet that should be sent: the peer's MRU, less what encryption
 // would add to it, whether it is up yet or not.
 func (s *Session) mtu() int {
-	if s.crypt.allowed != 0 && s.ccp.state > stopped {
+	if len(s.crypt.offers) > 0 && s.ccp.state > stopped {
 		return s.link.mtu() - mppeOverhead
 	}
 	return s.link.mtu()

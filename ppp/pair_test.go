@@ -41,6 +41,7 @@ type end struct {
 	judge    func(AuthRequest) Answer
 	auth     AuthRequest
 	cipher   string
+	packer   string
 	up       Event
 	ups      int
 	got      [][]byte
@@ -73,6 +74,8 @@ func (e *end) drain(now time.Time) {
 			e.auth = ev.Auth
 		case EventEncrypted:
 			e.cipher = ev.Encryption
+		case EventCompressed:
+			e.packer = ev.Compression
 		case EventIPUp:
 			e.up = ev
 			e.ups++
