@@ -12,6 +12,7 @@ type Config struct {
 	Rate  int           // bit/s each way, 10 bits a byte; default 33600, at most 100,000,000
 	Delay time.Duration // one way, from modem to modem
 	Noise float64       // probability that a byte is spoiled, 0 to 1
+	Hiss  int           // bytes of garbage that a modem takes from a line whose carrier was dropped
 	Seed  uint64        // of the noise; the same calls with the same seed spoil the same bytes
 
 	Setup   time.Duration // from the last digit to the first ring, or to the busy tone
@@ -129,9 +130,9 @@ func (x *Exchange) after(d time.Duration, f func(now time.Time)) *time.Timer {
 	})
 }
 
-// random is the noise of one direction of one call.
+// random is the noise of one direction, 0 or 1, of one call, and 2 its hiss.
 func (x *Exchange) random(call, direction uint64) *rand.Rand {
-	return rand.New(rand.NewPCG(x.cfg.Seed, call<<1|direction))
+	return rand.New(rand.NewPCG(x.cfg.Seed, call<<2|direction))
 }
 
 // digits keeps what a telephone can dial.

@@ -19,10 +19,24 @@ func (m *Modem) DropCarrier() {
 		if s10 := m.set.s[10]; s10 < 255 { // 255: as if there were carrier for ever
 			m.x.after(time.Duration(s10)*time.Second/10, func(now time.Time) {
 				if m.call == c {
+					m.hiss(now)
 					m.lost(now, resultNoCarrier)
 				}
 			})
 		}
+	}
+}
+
+// hiss gives the DTE what a modem without error control makes of a line that
+// has gone dead, until it has noticed.
+func (m *Modem) hiss(now time.Time) {
+	if m.state != online {
+		return
+	}
+	m.collect(now)
+	random := m.x.random(m.x.calls, 2)
+	for range m.x.cfg.Hiss {
+		m.tell(string([]byte{byte(random.Uint32())}))
 	}
 }
 

@@ -3,6 +3,7 @@ package exchange
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"net"
 	"os"
@@ -98,6 +99,41 @@ func TestASecondClientIsRefusedInWords(t *testing.T) {
 	script(t, first, "AT\r", "OK")
 }
 
+func TestAVanishedModemEndsItsSocketAndItsPty(t *testing.T) {
+	m := New(Config{}).Modem("200")
+	addr := serveTCP(t, m)
+	conn := dialTCP(t, addr)
+	script(t, conn, "AT\r", "OK")
+	m.Vanish()
+	if _, err := io.ReadAll(conn); os.IsTimeout(err) {
+		t.Error("the socket is still open")
+	}
+	words, _ := io.ReadAll(dialTCP(t, addr))
+	if !strings.Contains(string(words), ErrUnplugged.Error()) {
+		t.Errorf("a new client reads %q", words)
+	}
+	m.Return()
+	conn = dialTCP(t, addr)
+	script(t, conn, "AT\r", "OK")
+
+	m = m.x.Modem("300")
+	p, err := OpenPTY(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error)
+	go func() { done <- p.Serve(t.Context()) }()
+	tty := openTTY(t, p.Path())
+	script(t, tty, "AT\r", "OK")
+	m.Vanish()
+	if err := <-done; !errors.Is(err, ErrUnplugged) {
+		t.Errorf("Serve = %v", err)
+	}
+	if _, err := tty.Write([]byte("AT\r")); err == nil {
+		t.Error("the pty is still there")
+	}
+}
+
 func TestServeTCPEndsWithAClientConnected(t *testing.T) {
 	m := New(Config{}).Modem("200")
 	var conn net.Conn
@@ -126,14 +162,7 @@ func TestAProgramOnAPtyCallsAndIsHungUpWhenItCloses(t *testing.T) {
 	done := make(chan error)
 	go func() { done <- p.Serve(ctx) }()
 	for range 2 { // it can be opened again
-		tty, err := os.OpenFile(p.Path(), os.O_RDWR|unix.O_NOCTTY, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		// What is typed before the modem has looked would be echoed by the kernel.
-		for !inUse(x.Modem("200")) {
-			time.Sleep(time.Millisecond)
-		}
+		tty := openTTY(t, p.Path())
 		script(t, tty, "ATE0\r", "OK\r\n", "ATS11=1DT100\r", "CONNECT 1000000\r\n")
 		b.expect("CONNECT 1000000\r\n")
 		want := randomBytes(20_000)
@@ -155,8 +184,18 @@ func TestAProgramOnAPtyCallsAndIsHungUpWhenItCloses(t *testing.T) {
 	}
 }
 
-func inUse(m *Modem) bool {
-	m.x.mu.Lock()
-	defer m.x.mu.Unlock()
-	return m.port != nil
+// openTTY opens a serial port as a terminal program does: raw from the start,
+// or the kernel would echo what is typed before the modem has looked.
+func openTTY(t *testing.T, path string) *os.File {
+	t.Helper()
+	fd, err := unix.Open(path, unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tty := os.NewFile(uintptr(fd), path)
+	t.Cleanup(func() { tty.Close() })
+	if err := makeRaw(fd); err != nil {
+		t.Fatal(err)
+	}
+	return tty
 }

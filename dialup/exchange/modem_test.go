@@ -427,6 +427,21 @@ func TestDroppedCarrierIsNoticedAfterS10(t *testing.T) {
 	})
 }
 
+func TestADeadLineHissesBeforeNoCarrier(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := pair(t, Config{Hiss: 20, Seed: 3})
+		dial(a, b)
+		b.send("last words")
+		time.Sleep(time.Second)
+		a.m.DropCarrier()
+		got := a.expect("\r\nNO CARRIER\r\n")
+		if hiss, ok := strings.CutPrefix(got, "last words"); !ok || len(hiss) != 20 {
+			t.Errorf("before NO CARRIER: %q", got)
+		}
+		b.expect("\r\nNO CARRIER\r\n")
+	})
+}
+
 func TestASilentLineTellsNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b := pair(t, Config{})
