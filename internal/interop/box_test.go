@@ -57,7 +57,6 @@ type boxConfig struct {
 	port  string // of the line
 	users []boxUser
 	ca    string // PEM file; empty: the provider's own
-	poll  string // default 1h: what is not fetched at once is not fetched
 }
 
 // box is a running appliance.
@@ -65,6 +64,7 @@ type box struct {
 	t      *testing.T
 	binary string
 	file   string // configuration
+	ca     string // what the box believes in upstream
 	page   string // URL of the status page
 	log    *logbook
 	cmd    *exec.Cmd
@@ -77,9 +77,6 @@ func newBox(t *testing.T, p *provider, c boxConfig) *box {
 	t.Helper()
 	if c.ca == "" {
 		c.ca = p.ca.file
-	}
-	if c.poll == "" {
-		c.poll = "1h"
 	}
 	dir := t.TempDir()
 	if err := os.Mkdir(filepath.Join(dir, "state"), 0o700); err != nil {
@@ -117,14 +114,15 @@ pool       = "10.64.64.0/24"
 		}
 	}
 	secret := filepath.Join(dir, "upstream-password")
-	for _, up := range []struct{ name, fetch, submit, user string }{
-		{"tls", fmt.Sprintf("pop3s://localhost:%d", p.pop3s), fmt.Sprintf("smtps://localhost:%d", p.smtps), "{user}"},
-		{"starttls", fmt.Sprintf("pop3+starttls://127.0.0.1:%d", p.pop3), fmt.Sprintf("smtp+starttls://127.0.0.1:%d", p.smtp), "{user}"},
+	ca := filepath.Join(dir, "ca.pem")
+	for _, up := range []struct{ name, fetch, submit string }{
+		{"tls", fmt.Sprintf("pop3s://localhost:%d", p.pop3s), fmt.Sprintf("smtps://localhost:%d", p.smtps)},
+		{"starttls", fmt.Sprintf("pop3+starttls://127.0.0.1:%d", p.pop3), fmt.Sprintf("smtp+starttls://127.0.0.1:%d", p.smtp)},
 	} {
-		fmt.Fprintf(&conf, "\n[[upstream]]\nname = %q\nfetch = %q\nsubmit = %q\nusername = %q\npassword_file = %q\nca_file = %q\npoll = %q\n",
-			up.name, up.fetch, up.submit, up.user, secret, c.ca, c.poll)
+		fmt.Fprintf(&conf, "\n[[upstream]]\nname = %q\nfetch = %q\nsubmit = %q\nusername = \"{user}\"\npassword_file = %q\nca_file = %q\npoll = \"1h\"\n",
+			up.name, up.fetch, up.submit, secret, ca)
 	}
-	b := &box{t: t, binary: buildAppliance(t), file: filepath.Join(dir, "postern.toml"), page: fmt.Sprintf("http://127.0.0.1:%d", web), log: newLogbook()}
+	b := &box{t: t, binary: buildAppliance(t), file: filepath.Join(dir, "postern.toml"), ca: ca, page: fmt.Sprintf("http://127.0.0.1:%d", web), log: newLogbook()}
 	for file, text := range map[string]string{secret: providerPassword + "\n", b.file: conf.String()} {
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
@@ -139,8 +137,21 @@ pool       = "10.64.64.0/24"
 			t.Errorf("the race detector spoke up:\n%s", b.log.text(0))
 		}
 	})
+	b.trust(c.ca)
 	b.start()
 	return b
+}
+
+// trust changes which authority the box believes in from its next start on.
+func (b *box) trust(ca string) {
+	b.t.Helper()
+	pem, err := os.ReadFile(ca)
+	if err == nil {
+		err = os.WriteFile(b.ca, pem, 0o644)
+	}
+	if err != nil {
+		b.t.Fatal(err)
+	}
 }
 
 // start starts the appliance, again after it ended.
@@ -244,16 +255,19 @@ func mailbox(s status.Snapshot, name string) status.User {
 	return status.User{}
 }
 
-// ready waits until the line waits for calls and mail of every user has come.
-func (b *box) ready(users []boxUser, messages int) {
+// ready waits until the line waits for calls.
+func (b *box) ready() {
 	b.t.Helper()
-	b.await("a ready line and the mail of all", func(s status.Snapshot) bool {
-		for _, u := range users {
-			if mailbox(s, u.name).Messages != messages {
-				return false
-			}
-		}
+	b.await("a line that waits for calls", func(s status.Snapshot) bool {
 		return len(s.Lines) == 1 && s.Lines[0].State == status.LineReady
+	})
+}
+
+// fetched waits until the user's mailbox on the box holds n messages.
+func (b *box) fetched(user string, n int) {
+	b.t.Helper()
+	b.await(fmt.Sprintf("%d messages for %s", n, user), func(s status.Snapshot) bool {
+		return mailbox(s, user).Messages == n
 	})
 }
 

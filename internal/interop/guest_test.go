@@ -26,7 +26,7 @@ var guestScripts embed.FS
 // Bounds, not expectations: a guest that is silent for longer hangs.
 const (
 	bootLimit = 3 * time.Minute
-	caseLimit = 3 * time.Minute
+	caseLimit = 60 * time.Second
 )
 
 // guest is a running virtual machine whose only way out is the modem on its

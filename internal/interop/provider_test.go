@@ -16,6 +16,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -35,9 +36,9 @@ type provider struct {
 	dovecot  *logbook
 	exim     *logbook
 	received chan delivery // what Exim delivered
+	closed   atomic.Bool   // Exim's ports close every connection at once
 
-	mu   sync.Mutex
-	seq  int
+	seq  int                 // of the messages put into mailboxes
 	user *syscall.Credential // whom Dovecot runs as; nil: as the test
 }
 
@@ -246,6 +247,9 @@ func (p *provider) serveExim(t *testing.T, conf string, as *syscall.Credential, 
 			return
 		}
 		defer socket.Close()
+		if p.closed.Load() {
+			return
+		}
 		cmd := exec.CommandContext(ctx, exim, append([]string{"-C", conf, "-bs"}, options...)...)
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: as}
 		cmd.Stdin, cmd.Stdout, cmd.Stderr = socket, socket, p.exim
@@ -383,10 +387,8 @@ func (s *lmtpSession) Logout() error { return nil }
 // rules of Maildir: written in tmp, renamed into new.
 func (p *provider) deliver(t *testing.T, name, message string) {
 	t.Helper()
-	p.mu.Lock()
 	p.seq++
 	file := fmt.Sprintf("%d.%d.provider", 1700000000+p.seq, p.seq)
-	p.mu.Unlock()
 	box := filepath.Join(p.dir, "mail", name)
 	tmp := p.write(t, filepath.Join("mail", name, "tmp", file), strings.ReplaceAll(message, "\r\n", "\n"))
 	if err := os.Rename(tmp, filepath.Join(box, "new", file)); err != nil {

@@ -41,7 +41,7 @@ EOF
     # QEMU does not carry DTR to the modem: the other side hangs up (NO
     # CARRIER), or we do by the escape sequence.
     cat >/tmp/hangup.chat <<'EOF'
-TIMEOUT 5
+TIMEOUT 15
 "NO CARRIER-\d+++\d\c-OK" ATH0
 OK ""
 EOF
@@ -83,6 +83,12 @@ hangup() {
     gone
 }
 
+# vanish: what a computer does whose plug is pulled: pppd says nothing more.
+vanish() {
+    kill -KILL "$(cat /var/run/ppp0.pid)"
+    next
+}
+
 # sums FILE...: name, size and SHA-256.
 sums() {
     for file in "$@"; do
@@ -119,8 +125,19 @@ uidls() {
     tr -d '\r' </tmp/uidls | while read -r number uid; do say "uid $number $uid"; done
 }
 
-# submit URL LOGIN FROM TO FILE: sends one message, with AUTH.
+# submit URL LOGIN FROM TO FILE...: sends messages with AUTH, all in one SMTP
+# session, each after the reply to the one before.
 submit() {
-    curl -sS --connect-timeout 60 --max-time 300 -K "$2" --mail-from "$3" --mail-rcpt "$4" -T "$5" "$1"
+    url=$1 login=$2 from=$3 to=$4
+    shift 4
+    : >/tmp/submit
+    separator=
+    for file in "$@"; do
+        echo "$separator"
+        separator=next
+        printf 'url = %s\nmail-from = %s\nmail-rcpt = %s\nupload-file = %s\n' "$url" "$from" "$to" "$file"
+        cat "$login"
+    done >>/tmp/submit
+    curl -sS --connect-timeout 60 --max-time 300 -K /tmp/submit
     say "smtp $?"
 }

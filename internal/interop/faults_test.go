@@ -1,0 +1,297 @@
+//go:build interop
+
+package interop
+
+import (
+	"crypto/rand"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"postern/internal/status"
+)
+
+var alice = boxUser{name: "alice", dial: "dial-alice", upstream: "tls", encryption: "require"}
+
+// office is what most tests need: a provider, a box with alice's mailbox on
+// it, a telephone between it and a guest that can be alice.
+type office struct {
+	p   *provider
+	tel telephone
+	b   *box
+	g   *guest
+}
+
+// newOffice puts mail into alice's mailbox at the provider, starts all, and
+// gives the guest its cases (each begins with the call to the box) and
+// outgoing letters as /letters/N.
+func newOffice(t *testing.T, ca func(*provider) string, waiting, outgoing []string, cases map[string]string) office {
+	t.Helper()
+	o := office{p: startProvider(t, map[string]string{alice.name: providerPassword}), tel: newTelephone()}
+	for _, letter := range waiting {
+		o.p.deliver(t, alice.name, letter)
+	}
+	files := guestSecrets([]boxUser{alice})
+	files["/login"] = curlLogin(alice, "AUTH=PLAIN")
+	for i, letter := range outgoing {
+		files[fmt.Sprintf("/letters/%d", i+1)] = guestFile{0o644, []byte(letter)}
+	}
+	const call = ". /lib.sh\ncall() { dial %s remotename box user alice require-mppe-128; }\ncall || exit 1\n"
+	cases["hello"] = "uidls 10.64.64.1 /login\nhangup\n"
+	for name, script := range cases {
+		files["/cases/"+name] = guestFile{0o644, fmt.Appendf(nil, call+"%s", boxNumber, script)}
+	}
+	c := boxConfig{port: o.tel.line(t, boxNumber), users: []boxUser{alice}}
+	if ca != nil {
+		c.ca = ca(o.p)
+	}
+	o.b = newBox(t, o.p, c)
+	o.g = bootGuest(t, files, o.tel.cable(t))
+	o.b.ready()
+	return o
+}
+
+// answers proves that the box takes a call and serves it.
+func (o office) answers(t *testing.T) {
+	t.Helper()
+	o.b.ready()
+	if r := o.g.run(t, "hello", nil); !r.says("up ") || !r.says("pop3 0") {
+		t.Fatalf("the box did not serve the next call: %q", r.said)
+	}
+}
+
+func said(r result, word string) (lines []string) {
+	for _, s := range r.said {
+		if rest, ok := strings.CutPrefix(s, word+" "); ok {
+			lines = append(lines, rest)
+		}
+	}
+	return lines
+}
+
+const submitAll = "submit smtp://mail.postern.lan:587 /login alice@example.org friend@example.net /letters/*\n"
+
+func TestNothingIsSentToAProviderWhoseCertificateDoesNotVerify(t *testing.T) {
+	waiting, outgoing := letters("friend@example.net", "alice@example.org")[:1], letters("alice@example.org", "friend@example.net")[:1]
+	stranger := func(p *provider) string { return newAuthority(t, p.dir, "stranger").file }
+	o := newOffice(t, stranger, waiting, outgoing, map[string]string{"submit": submitAll + "hangup\n"})
+
+	if r := o.g.run(t, "submit", nil); !r.says("smtp 0") {
+		t.Fatalf("the box did not take the message: %q", r.said)
+	}
+	row := mailbox(o.b.await("a fault in both directions", func(s status.Snapshot) bool {
+		u := mailbox(s, "alice")
+		return u.Fetch.Fault != "" && u.Submit.Fault != ""
+	}), "alice")
+	for _, fault := range []string{row.Fetch.Fault, row.Submit.Fault} {
+		t.Log(fault)
+		if !strings.Contains(fault, "certificate") {
+			t.Errorf("the page does not give the reason: %s", fault)
+		}
+	}
+	if row.Queued != 1 || row.Messages != 0 {
+		t.Errorf("the page shows %+v", row)
+	}
+	if log := o.p.dovecot.text(0); strings.Contains(log, "Login: ") || strings.Contains(log, "alice") {
+		t.Errorf("the box tried to log in:\n%s", log)
+	}
+	if n := len(o.p.received); n != 0 {
+		t.Errorf("%d messages were sent", n)
+	}
+	if exim := o.p.exim.text(0); strings.Contains(exim, "alice") {
+		t.Errorf("the box told Exim who it is:\n%s", exim)
+	}
+
+	// Nothing is lost either: it goes once the box trusts the right authority.
+	if code := o.b.terminate(); code != 0 {
+		t.Errorf("exit status %d after SIGTERM", code)
+	}
+	o.b.trust(o.p.ca.file)
+	o.b.start()
+	if d := o.p.arrival(t); d.data != outgoing[0] {
+		t.Errorf("arrived: %q", d.data)
+	}
+	o.b.fetched("alice", 1)
+}
+
+func TestKill9LosesNothingAndKeepsUniqueIDs(t *testing.T) {
+	waiting, outgoing := letters("friend@example.net", "alice@example.org"), letters("alice@example.org", "friend@example.net")[:2]
+	o := newOffice(t, nil, waiting, outgoing, map[string]string{
+		// The second letter is on its way, and a message is marked as deleted in
+		// a session without QUIT, when the box dies. Then: all over again.
+		"midway": `
+uidls mail.postern.lan /login
+submit smtp://mail.postern.lan:587 /login alice@example.org friend@example.net /letters/1
+mkfifo /tmp/pop3
+nc mail.postern.lan 110 </tmp/pop3 >/tmp/pop3.replies &
+exec 4>/tmp/pop3
+printf 'USER alice\r\nPASS dial-alice\r\nDELE 1\r\nLIST 2\r\n' >&4
+until grep -q '^+OK 2 ' /tmp/pop3.replies; do usleep 100000; done
+cp /login /tmp/slow
+echo 'limit-rate = 300' >>/tmp/slow
+submit smtp://mail.postern.lan:587 /tmp/slow alice@example.org friend@example.net /letters/2 >/tmp/slow.said 2>&1 &
+until grep -q DATA /proc/net/tcp || [ "$(cat /sys/class/net/ppp0/statistics/tx_bytes)" -gt 6000 ]; do usleep 100000; done
+ask midway
+vanish
+exec 4>&-
+wait
+call || exit 1
+uidls mail.postern.lan /login
+fetch mail.postern.lan 5 /login
+ask deleted
+vanish
+call || exit 1
+uidls mail.postern.lan /login
+hangup
+`})
+	o.b.fetched("alice", len(waiting))
+	// What is accepted stays in the queue.
+	o.p.closed.Store(true)
+
+	mark := o.p.dovecot.mark()
+	r := o.g.run(t, "midway", func(string) {
+		o.b.kill()
+		o.b.start()
+		o.b.ready()
+	})
+	uids := said(r, "uid")
+	if len(uids) != 2*len(waiting) || !slices.Equal(uids[:len(waiting)], uids[len(waiting):]) {
+		t.Errorf("UIDL before, after the first and after the second kill: %q", uids)
+	}
+	var want []string
+	for i, letter := range waiting {
+		want = append(want, strings.TrimPrefix(sum(fmt.Sprint(i+1), letter), "sum "))
+	}
+	if got := said(r, "sum"); !slices.Equal(got, want) {
+		t.Errorf("fetched after the kill\n%q, want\n%q", got, want)
+	}
+	if !slices.Equal(said(r, "pop3"), []string{"0", "0", "0", "0"}) || !slices.Equal(said(r, "smtp"), []string{"0"}) {
+		t.Errorf("the guest says %q", r.said)
+	}
+	if row := mailbox(o.b.snapshot(t.Context()), "alice"); row.Queued != 1 || row.Messages != 0 {
+		t.Errorf("the page shows %+v", row)
+	}
+	o.p.dovecot.await(t, mark, "pop3(alice)", "del=")
+	if n := o.p.waiting(t, "alice"); n != 0 {
+		t.Errorf("%d messages are still at the provider", n)
+	}
+	o.p.closed.Store(false)
+	o.b.terminate()
+	o.b.start() // does not wait for the next try
+	if d := o.p.arrival(t); d.data != outgoing[0] {
+		t.Errorf("arrived: %q", d.data)
+	}
+	o.b.await("an empty queue", func(s status.Snapshot) bool { return mailbox(s, "alice").Queued == 0 && s.Counters.Submitted == 1 })
+	if n := len(o.p.received); n != 0 {
+		t.Errorf("%d messages more arrived than were accepted: %q", n, (<-o.p.received).data)
+	}
+}
+
+func TestSIGTERMEndsARunningCallInOrder(t *testing.T) {
+	o := newOffice(t, nil, nil, nil, map[string]string{"wait": `
+ask up
+gone
+grep -q 'rcvd \[LCP TermReq' /tmp/ppp.log && say terminated by the box
+`})
+	code := -1
+	r := o.g.run(t, "wait", func(string) { code = o.b.terminate() })
+	if code != 0 {
+		t.Errorf("exit status %d after SIGTERM", code)
+	}
+	if !r.says("terminated by the box") {
+		t.Errorf("pppd did not hear of the end: %q", r.said)
+	}
+	if !strings.Contains(o.b.log.text(0), "call ended") {
+		t.Error("the log does not tell of the end of the call")
+	}
+	o.b.start()
+	o.answers(t)
+}
+
+func TestBadInputHarmsNothingAndTheNextCallIsAnswered(t *testing.T) {
+	outgoing := letters("alice@example.org", "friend@example.net")[3:4]
+	o := newOffice(t, nil, letters("friend@example.net", "alice@example.org"), outgoing, map[string]string{
+		"vanish-in-data": `
+echo 'limit-rate = 500' | cat /login - >/tmp/slow
+submit smtp://mail.postern.lan:587 /tmp/slow alice@example.org friend@example.net /letters/1 >/tmp/slow.said 2>&1 &
+until [ "$(cat /sys/class/net/ppp0/statistics/tx_bytes)" -gt 3000 ]; do usleep 100000; done
+ask vanishing
+vanish
+wait
+`,
+		"noise": "ask noise\nfetch mail.postern.lan 5 /login\n" + submitAll + "ask clean\nhangup\n",
+	})
+	o.b.fetched("alice", 5)
+	calls := int64(0)
+	verdict := func(t *testing.T) status.Verdict {
+		t.Helper()
+		calls++
+		v := o.b.lastCall(calls).Verdict
+		t.Logf("%s, %s: %s", v.Side, v.Code, v.Text)
+		if v.Text == "" || v.Code == "" {
+			t.Error("the call ended without a reason")
+		}
+		return v
+	}
+	answers := func(t *testing.T) {
+		t.Helper()
+		o.answers(t)
+		verdict(t)
+	}
+	random := make([]byte, 100_000)
+	rand.Read(random)
+	lengths := []byte{}
+	for n := range 1700 { // frames of every length, good for nothing
+		lengths = append(append(lengths, random[:n]...), '~')
+	}
+	for name, bytes := range map[string][]byte{
+		"noise":                   random,
+		"frames of every length":  lengths[:200_000],
+		"flags":                   slices.Repeat([]byte("~"), 50_000),
+		"escapes":                 slices.Repeat([]byte("}"), 50_000),
+		"one frame without end":   append([]byte("~\xff}#\xc0!"), slices.Repeat([]byte("a"), 50_000)...),
+		"a terminal and a person": []byte("\r\n\r\nlogin: root\r\nhello? NO CARRIER\r\n+++ATH\r\n"),
+	} {
+		t.Run("the caller sends "+name, func(t *testing.T) {
+			line := o.tel.dial(t, "5550142", boxNumber)
+			if _, err := line.Write(bytes); err != nil {
+				t.Logf("the box hung up on it: %v", err)
+			}
+			line.Close()
+			verdict(t)
+			o.b.ready()
+		})
+	}
+	t.Run("and is followed by one that is served", answers)
+	t.Run("the line breaks in the middle of a message", func(t *testing.T) {
+		o.g.run(t, "vanish-in-data", func(string) { o.tel.x.Modem(guestNumber).DropCarrier() })
+		if v := verdict(t); v.Side != status.Wire {
+			t.Errorf("whose doing: %+v", v)
+		}
+		answers(t)
+	})
+	t.Run("the line goes silent in the middle of a message", func(t *testing.T) {
+		o.g.run(t, "vanish-in-data", func(string) { o.tel.x.Modem(guestNumber).Silence() })
+		if v := verdict(t); v.Side != status.Wire {
+			t.Errorf("whose doing: %+v", v)
+		}
+		answers(t)
+	})
+	if s := o.b.snapshot(t.Context()); s.Counters.Accepted != 0 || mailbox(s, "alice").Queued != 0 {
+		t.Errorf("half a message was accepted: %+v", s.Counters)
+	}
+	t.Run("the line is noisy", func(t *testing.T) {
+		r := o.g.run(t, "noise", func(words string) {
+			noise := map[string]float64{"noise": 0.0003, "clean": 0}[words]
+			o.tel.x.SetNoise(noise)
+		})
+		verdict(t)
+		if !r.says("pop3 0") || !r.says("smtp 0") || len(said(r, "sum")) != 5 {
+			t.Errorf("the guest says %q", r.said)
+		}
+		if d := o.p.arrival(t); d.data != outgoing[0] {
+			t.Errorf("arrived: %.2000q", d.data)
+		}
+	})
+}
