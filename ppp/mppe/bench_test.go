@@ -2,7 +2,10 @@ package mppe
 
 import (
 	stdrc4 "crypto/rc4"
+	"hash/crc32"
 	"testing"
+
+	"postern/ppp/hdlc"
 )
 
 const benchSize = 1500
@@ -52,6 +55,48 @@ func BenchmarkKeyChange(b *testing.B) {
 	s.init(Bits128, make([]byte, 16))
 	for b.Loop() {
 		s.change()
+	}
+}
+
+// BenchmarkFullPath is a packet encrypted, framed, taken off the line and decrypted again; next to it
+// BenchmarkBareRC4AndCRC32 does to the same octets, twice, what must be done at least, with the standard library.
+func BenchmarkFullPath(b *testing.B) {
+	for _, stateless := range []bool{true, false} {
+		name := "stateful"
+		if stateless {
+			name = "stateless"
+		}
+		b.Run(name, func(b *testing.B) {
+			s, r := pair(b, Config{Strength: Bits128, Stateless: stateless})
+			packet, header := make([]byte, benchSize), []byte{0xfd}
+			sealed, wire, plain := make([]byte, 0, 2*benchSize), make([]byte, 0, 3*benchSize), make([]byte, 0, 2*benchSize)
+			var d hdlc.Deframer
+			b.SetBytes(2 * benchSize)
+			b.ReportAllocs()
+			for b.Loop() {
+				sealed = s.Append(sealed[:0], packet)
+				wire = hdlc.AppendFrame(wire[:0], 0, header, sealed)
+				frame, _ := d.Next(wire)
+				if _, result := r.Open(plain, frame[1:]); result != Opened {
+					b.Fatal(result)
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkBareRC4AndCRC32(b *testing.B) {
+	c, err := stdrc4.NewCipher(make([]byte, 16))
+	if err != nil {
+		b.Fatal(err)
+	}
+	p := make([]byte, benchSize)
+	b.SetBytes(2 * benchSize)
+	for b.Loop() {
+		for range 2 {
+			c.XORKeyStream(p, p)
+			crc32.ChecksumIEEE(p)
+		}
 	}
 }
 

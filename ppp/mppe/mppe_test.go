@@ -116,7 +116,11 @@ func TestPacketsComeBackInEveryModeOverTheWrapOfTheCount(t *testing.T) {
 	for _, c := range modes {
 		t.Run(c.title(), func(t *testing.T) {
 			s, r := pair(t, c)
-			for i := range countMask + 301 {
+			packets := 600 // over two flag packets
+			if c.Strength == Bits128 {
+				packets = countMask + 301
+			}
+			for i := range packets {
 				wire := s.Append(nil, packetOf(i))
 				if n := len(packetOf(i)) + Overhead; len(wire) > n || len(wire) < n && !c.Compress {
 					t.Fatalf("packet %d is %d octets", i, len(wire))
@@ -304,7 +308,7 @@ func TestEncryptionAllocatesNothing(t *testing.T) {
 		s, r := pair(t, c)
 		packet := make([]byte, 1502)
 		wire, plain := make([]byte, 0, 2000), make([]byte, 0, 2000)
-		if n := testing.AllocsPerRun(600, func() {
+		if n := testing.AllocsPerRun(300, func() {
 			wire = s.Append(wire[:0], packet)
 			if _, result := r.Open(plain[:0], wire); result != Opened {
 				t.Fatal(result)
@@ -383,7 +387,7 @@ func TestUnderLossWhatIsOpenedIsRight(t *testing.T) {
 		rnd := rand.New(rand.NewPCG(3078, 2118))
 		s, r := pair(t, c)
 		opened := 0
-		const packets = 3000
+		const packets = 1500
 		for i := range packets {
 			at := rnd.IntN(len(text) - 300)
 			packet := text[at : at+1+rnd.IntN(300)]
