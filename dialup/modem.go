@@ -13,12 +13,15 @@ import (
 const (
 	commandWait = 5 * time.Second // ATZ takes 3 s with some external modems
 	commandTry  = 3
-	writeWait   = 3 * time.Second
-	trainWait   = 90 * time.Second // S7 of a patient modem, with V.92 and retrains
-	lateWait    = 300 * time.Millisecond
-	guardTime   = 1100 * time.Millisecond // S12 is 1 s unless somebody changed it
-	dtrDrop     = time.Second             // &D2 wants S25, 50 ms; cheap modems want much more
-	hangupWait  = 4 * time.Second
+	wakeWait    = 1500 * time.Millisecond
+	// afterCommand is the pause between init commands.
+	afterCommand = 100 * time.Millisecond
+	writeWait    = 3 * time.Second
+	trainWait    = 90 * time.Second // S7 of a patient modem, with V.92 and retrains
+	lateWait     = 300 * time.Millisecond
+	guardTime    = 1100 * time.Millisecond // S12 is 1 s unless somebody changed it
+	dtrDrop      = time.Second             // &D2 wants S25, 50 ms; cheap modems want much more
+	hangupWait   = 4 * time.Second
 	// ringCadence is a little more than the longest pause between two RINGs
 	// (6 s in North America); after it the caller has given up.
 	ringCadence = 8 * time.Second
@@ -243,18 +246,15 @@ func (m *modem) insist(ctx context.Context, command string) (said []string, err 
 func (m *modem) begin(ctx context.Context, init []string) error {
 	m.scan = lineScanner{numeric: true, buf: m.scan.buf}
 	m.setDTR(true)
-	// Q0 first: a modem that was set to be quiet would answer nothing at all.
-	if _, err := m.command(ctx, plainResults, commandWait/2); err != nil {
-		if !isCommandError(err) {
-			return err
-		}
-		// It may still be in a call that a box before us left behind.
-		if err := m.escape(ctx); err != nil && !errors.Is(err, errNotCleared) {
-			return err
-		}
+	if err := m.wakeUp(ctx); err != nil {
+		return err
 	}
 	for _, command := range init {
 		if _, err := m.insist(ctx, command); err != nil {
+			return err
+		}
+		// Some are deaf for a moment after the OK to ATZ.
+		if err := m.pause(ctx, afterCommand); err != nil {
 			return err
 		}
 	}
@@ -264,6 +264,24 @@ func (m *modem) begin(ctx context.Context, init []string) error {
 	}
 	m.scan.numeric = false
 	return m.neverAnswers(ctx)
+}
+
+// wakeUp gets the first OK out of a modem. Its first characters after power-up
+// may be lost, it may have been set to be quiet, and it may still be in a call
+// that a box before us left behind.
+func (m *modem) wakeUp(ctx context.Context) error {
+	// Behind the answer to the second the late one to the first may follow.
+	for _, late := range []time.Duration{0, lateWait} {
+		if _, err := m.command(ctx, plainResults, wakeWait); err == nil {
+			return m.pause(ctx, late)
+		} else if !isCommandError(err) {
+			return err
+		}
+	}
+	if err := m.escape(ctx); !errors.Is(err, errNotCleared) {
+		return err
+	}
+	return nil // the line's own commands will say what is wrong
 }
 
 // neverAnswers makes sure that the modem leaves answering to us: one that
