@@ -53,6 +53,26 @@ func TestRFC3079SessionKeys(t *testing.T) {
 	}
 }
 
+// RFC 3078 §7.3 has no vectors. These are from a few lines of Python over hashlib, written from the
+// RFC alone: the start key of RFC 3079 §3.5, its keys after 1 and 300 changes.
+func TestKeyChangesAreThoseOfAnotherImplementation(t *testing.T) {
+	for strength, want := range map[Strength][2]string{
+		Bits40:  {"d1269ece4d98d181", "d1269e5cc38984f6"},
+		Bits56:  {"d16182a2ab481407", "d13a01c29518fa6b"},
+		Bits128: {"726f10500e2b54135b1b74d7682f0471", "a00136ecc4a1f1168f5686e648b4e368"},
+	} {
+		var s session
+		s.init(strength, unhex(t, "8B7CDC149B993A1BA118CB153F56DCCB"))
+		for i := 1; i <= 300; i++ {
+			s.change()
+			key := hex.EncodeToString(s.key[:strength.KeyLen()])
+			if i == 1 && key != want[0] || i == 300 && key != want[1] {
+				t.Errorf("%v: key %d is %s", strength, i, key)
+			}
+		}
+	}
+}
+
 func TestRC4IsCryptoRC4(t *testing.T) {
 	var c rc4
 	for n := 1; n <= 16; n *= 2 {
