@@ -61,3 +61,50 @@ func TestPrintingAnAccountShowsNoPassword(t *testing.T) {
 		}
 	}
 }
+
+// On alice's line with SamePerson set.
+func TestWhoIsKnownToPPPNeedsNoMailPasswordForHisOwnAccount(t *testing.T) {
+	var log journalLog
+	s := testSpool(t)
+	pop3 := &POP3Server{Spool: s, Accounts: testAccounts(), Caller: "alice", SamePerson: true, Log: log.logger()}
+	serving(t, pop3.Serve, func(t *testing.T, l *pipes) {
+		for _, story := range [][]string{
+			{"USER alice@example.org", "+OK", "PASS", "+OK"},
+			{"USER alice", "+OK", "PASS whatever", "+OK"},
+			{"APOP alice 00", "+OK"},
+			{"AUTH PLAIN " + b64("\x00alice\x00"), "+OK"},
+			{"AUTH LOGIN", "+ ", b64("alice"), "+ ", "", "+OK"},
+			{"AUTH CRAM-MD5", "+ ", b64("alice 00"), "+OK"},
+			{"AUTH SCRAM-SHA-1 " + b64("n,,n=alice,r=x"), "+ ", b64("c=biws,r=x,p=AAAA"), "-ERR"},
+			{"USER bob", "+OK", "PASS whatever", "-ERR [AUTH]", "USER bob", "+OK", "PASS bob's", "+OK"},
+			{"USER nopass", "+OK", "PASS", "-ERR [AUTH]"},
+		} {
+			c := l.dial(t)
+			c.expect("+OK")
+			for i := 0; i < len(story); i += 2 {
+				c.ask(story[i], story[i+1])
+			}
+			c.ask("QUIT", "+OK")
+			c.expectEOF()
+		}
+	})
+	smtp := &SMTPServer{Spool: s, Accounts: testAccounts(), Caller: "alice", SamePerson: true, Log: log.logger()}
+	serving(t, smtp.Serve, func(t *testing.T, l *pipes) {
+		c := l.dial(t)
+		c.reply("220")
+		c.say("HELO pc", "250") // a client of 1995
+		c.say("MAIL FROM:<bob@example.org>", "550")
+		c.say("MAIL FROM:<alice@example.org>", "250")
+		c.say("RSET", "250")
+		c.say("AUTH PLAIN "+b64("\x00bob\x00bob's"), "235") // bob borrows alice's line
+		c.say("MAIL FROM:<alice@example.org>", "550")
+		c.say("MAIL FROM:<bob@example.org>", "250")
+	})
+	stranger := &SMTPServer{Spool: s, Accounts: testAccounts(), SamePerson: true, Log: log.logger()}
+	serving(t, stranger.Serve, func(t *testing.T, l *pipes) {
+		c := l.dial(t)
+		c.reply("220")
+		c.say("EHLO pc", "250")
+		c.say("MAIL FROM:<alice@example.org>", "530") // nobody is known on this line
+	})
+}

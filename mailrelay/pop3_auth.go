@@ -24,7 +24,7 @@ func (p *pop3Session) authorization(verb, arg string) error {
 		if p.user == "" {
 			return p.senseless("send USER first")
 		}
-		a, err := checkPassword(p.server.Accounts, p.user, arg)
+		a, err := checkPassword(p.accounts, p.user, arg)
 		return p.judge("PASS", a, err)
 	case "APOP":
 		return p.apop(arg)
@@ -49,7 +49,10 @@ func (p *pop3Session) apop(arg string) error {
 		return p.senseless("APOP needs a name and a digest")
 	}
 	name, digest := arg[:i], arg[i+1:]
-	a, password, ok := passwordOf(p.server.Accounts, name)
+	if a, ok := proved(p.accounts, name); ok {
+		return p.judge("APOP", a, nil)
+	}
+	a, password, ok := passwordOf(p.accounts, name)
 	if !same(strings.ToLower(digest), apopDigest(p.banner, password)) || !ok {
 		return p.judge("APOP", a, errLogin)
 	}
@@ -76,7 +79,7 @@ func (p *pop3Session) auth(arg string) error {
 	mechanism, initial, hasInitial := strings.Cut(arg, " ")
 	mechanism = strings.ToUpper(mechanism)
 	var account Account
-	server := newSASL(mechanism, p.server.Accounts, func(a Account) { account = a })
+	server := newSASL(mechanism, p.accounts, func(a Account) { account = a })
 	if server == nil {
 		return p.senseless("unknown mechanism, CAPA lists those there are")
 	}

