@@ -51,7 +51,6 @@ type chapServer struct {
 	request AuthRequest
 	pending bool      // request is being judged
 	reply   packet    // the answer given; repeated to further copies of the response
-	tries   int       // responses refused
 	limit   time.Time // after a refusal: the next try must have come by then
 }
 
@@ -134,7 +133,7 @@ func (c *chapServer) answer(a Answer) {
 		c.fail(a, rasWords(a.code()))
 		return
 	}
-	message := a.Message
+	message := clipText(a.Message)
 	if c.method == MSCHAPv2 {
 		if a.AuthenticatorResponse == "" {
 			c.fail(Answer{}, "whoever judged it gave no MS-CHAPv2 authenticator response")
@@ -153,13 +152,13 @@ func (c *chapServer) answer(a Answer) {
 // response to it the next identifier.
 func (c *chapServer) fail(a Answer, why string) {
 	c.again.stop()
-	c.tries++
-	text := a.Message
+	c.s.tries++ // of the call: to start LCP again gives no further ones
+	text := clipText(a.Message)
 	if text == "" {
 		text = why
 	}
 	microsoft := c.method == MSCHAP || c.method == MSCHAPv2
-	retry := microsoft && a.code() == rasWrongPassword && c.tries < c.s.cfg.Tries
+	retry := microsoft && a.code() == rasWrongPassword && c.s.tries < c.s.cfg.Tries
 	if microsoft {
 		c.challenge = make([]byte, c.method.challengeLen())
 		if !c.s.random(c.challenge) {

@@ -62,6 +62,9 @@ func FuzzSession(f *testing.F) {
 		a, c := answererConfig(), callerConfig()
 		a.Encryption = allPolicies[form>>1%3]
 		a.Auth = allMethods[:1+form>>3%4]
+		if form>>5&1 == 1 {
+			a.Compression, c.Compression = []Compression{MPPC, Deflate, BSDCompress}, []Compression{Deflate, BSDCompress, MPPC}
+		}
 		p := newPair(t, a, c)
 		for range stage {
 			p.a.drain(p.now)

@@ -325,6 +325,9 @@ func printable(b []byte) string {
 	}, string(clip(b, maxText)))
 }
 
+// clipText bounds a text that we send.
+func clipText(s string) string { return s[:min(len(s), maxText)] }
+
 // magicNow returns our magic number as LCP's packets bear it: zero if the peer would not
 // have one.
 func (l *lcpLayer) magicNow() []byte {

@@ -72,13 +72,12 @@ func counted(b []byte) (text, rest []byte, ok bool) {
 
 func (p *papServer) answer(a Answer) {
 	p.reply = packet{papNak, p.request.ID, nil}
-	message := a.Message
+	message := clipText(a.Message)
 	if a.OK {
 		p.reply.code = papAck
 	} else if message == "" {
 		message = rasWords(a.code())
 	}
-	message = message[:min(len(message), maxText)]
 	p.reply.data = append([]byte{byte(len(message))}, message...)
 	p.s.send(protoPAP, p.reply)
 	p.request.Password = ""

@@ -419,6 +419,25 @@ func TestSecondLogInMustBeTheSamePerson(t *testing.T) {
 	}
 }
 
+// Else a stranger could guess for as long as it pays for the call.
+func TestStartingLCPAgainGivesNoFurtherTries(t *testing.T) {
+	p := newPeer(t, answererConfig())
+	p.judge = func(AuthRequest) Answer { return Answer{} }
+	for id := byte(1); id < 20 && p.phase < phaseTerminate; id++ {
+		p.ack(protoLCP)
+		p.say(protoLCP, codeConfigureRequest, id, "05 06 aabbccdd")
+		if id%2 == 0 {
+			p.ack(protoLCP)
+		}
+		if p.phase == phaseAuthenticate {
+			p.logIn("alice")
+		}
+	}
+	if p.authings != 3 || p.cause.Code != CodeAuthFailed {
+		t.Errorf("%d tries, %+v", p.authings, p.cause)
+	}
+}
+
 func TestAnswerToAnAbandonedLogInIsNotTheNewOnes(t *testing.T) {
 	p := newPeer(t, answererConfig())
 	p.judge = nil

@@ -39,7 +39,8 @@ type Session struct {
 	abandoned  bool        // which no longer matters, as LCP started again
 	method     AuthMethod  // by which the caller was authenticated,
 	user       string      // and under which name
-	refusal    Reason      // why the last try to log in failed
+	tries      int         // log-ins refused in this call,
+	refusal    Reason      // and why the last one was
 	known      bool        // user is set: a second log-in must be the same person
 	keys       mschap.Keys // what the authentication yielded for MPPE
 	encryption Policy      // of the box, or of this user
