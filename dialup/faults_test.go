@@ -1,6 +1,7 @@
 package dialup
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -123,6 +124,28 @@ func TestMailThatSaysNoCarrierDoesNotEndTheCall(t *testing.T) {
 			t.Fatalf("the call has ended: %+v", all)
 		}
 		c.Close()
+		o.close()
+	})
+}
+
+func TestACallerWhoThinksBetterOfItLeavesNothingBehind(t *testing.T) {
+	cases := make(map[string]time.Duration)
+	for ms := 0; ms < 9000; ms += 250 {
+		cases[fmt.Sprintf("%d ms", ms)] = time.Duration(ms) * time.Millisecond
+	}
+	inBubble(t, cases, func(t *testing.T, after time.Duration) {
+		o := newOffice(t, exchange.Config{Delay: 60 * time.Millisecond, NoLines: true})
+		o.line(theBox, nil)
+		time.Sleep(10 * time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), after)
+		defer cancel()
+		if c, err := Dial(ctx, o.callerConfig(home), theBox); err == nil {
+			<-ctx.Done() // it bounds the dialling, not the call
+			o.exchanges(1)
+			c.Close()
+		}
+		time.Sleep(time.Minute)
+		o.call().Close()
 		o.close()
 	})
 }
