@@ -97,6 +97,7 @@ type Config struct {
 	Role     Role
 	Rand     io.Reader // all randomness: magic numbers and challenges
 	Hostname string    // our name in challenges
+	Ident    string    // what to call ourselves in LCP Identification (RFC 1570); empty: nothing
 
 	// Tries is how often a caller may type its password in one call, in MS-CHAP and
 	// MS-CHAPv2, which can ask for it again; zero is 3.

@@ -58,6 +58,7 @@ type lcpLayer struct {
 	theirs  []string     // what the peer said it would do instead
 	asked   lcpOptions   // the peer's last request
 	peer    lcpOptions   // the one in force
+	first   []byte       // the types of the peer's first request, see profiles
 	loops   int          // own magic numbers received in a row
 	ident   []string
 }
@@ -129,10 +130,13 @@ func authMethod(o option) (AuthMethod, string) {
 }
 
 func (l *lcpLayer) judge(opts []option) (reject, nak []option) {
-	asked := lcpDefaults
 	if want, looped := l.loop(opts); looped {
 		return nil, []option{want} // before anything else: it may be our own request
 	}
+	if l.first == nil {
+		l.first = kinds(opts)
+	}
+	asked := lcpDefaults
 	for _, o := range opts {
 		if o.kind == lcpAuth && !l.authenticates() || !asked.take(o) {
 			reject = append(reject, o)
@@ -339,6 +343,10 @@ func (l *lcpLayer) magicNow() []byte {
 
 func (l *lcpLayer) up() {
 	l.peer = l.asked
+	if text := l.s.cfg.Ident; text != "" {
+		l.s.lcp.id++
+		l.s.send(protoLCP, packet{codeIdentification, l.s.lcp.id, append(l.magicNow(), clipText(text)...)})
+	}
 	if !l.refused[lcpACCM] {
 		l.s.deframer.ACCM = l.accm
 	}

@@ -53,6 +53,15 @@ func find(opts []option, kind byte) (option, bool) {
 	return option{}, false
 }
 
+// kinds returns the types of options, in order.
+func kinds(opts []option) []byte {
+	k := make([]byte, 0, len(opts))
+	for _, o := range opts {
+		k = append(k, o.kind)
+	}
+	return k
+}
+
 func option16(kind byte, v uint16) option {
 	return option{kind, binary.BigEndian.AppendUint16(nil, v)}
 }

@@ -332,3 +332,39 @@ func TestCallerThatGivesUpAfterARefusalWasRefused(t *testing.T) {
 		t.Errorf("%+v", p.reason)
 	}
 }
+
+func TestPeersAreRecognised(t *testing.T) {
+	ident := func(text string) string { return "4a3b2c1d" + hex.EncodeToString([]byte(text)) }
+	for _, c := range []struct{ request, ident, want string }{
+		{"0206 00000000 0506 4a3b2c1d 0702 0802 0d03 06 1104 064e 1303 00", "MSRASV5.00", "Windows 2000"},
+		{"0206 00000000 0506 4a3b2c1d 0702 0802 0d03 06 1104 064e 1303 00", "MSRASV5.10", "Windows XP"},
+		{"0206 00000000 0506 4a3b2c1d 0702 0802 0d03 06 1104 064e 1303 00", "", "Windows NT"},
+		{"0206 000a0000 0506 4a3b2c1d 0702 0802 0d03 06", "", "Windows"},
+		{"0206 00000000 0506 4a3b2c1d 0702 0802", "", "pppd or lwIP"},
+		{"0206 00000000 0506 4a3b2c1d 0702 0802", "Postern caller", "Postern"},
+		{"0802", "", "unknown"},
+		{"", "", "unknown"},
+	} {
+		cfg := answererConfig()
+		cfg.Auth, cfg.Encryption = nil, EncryptionOff
+		p := newPeer(t, cfg)
+		p.say(protoLCP, codeConfigureRequest, 1, c.request)
+		p.say(protoLCP, codeConfigureRequest, 2, "0206 00000000") // the first one tells
+		if c.ident != "" {
+			p.say(protoLCP, codeIdentification, 2, ident(c.ident))
+		}
+		if got := p.Peer(); got != c.want {
+			t.Errorf("%s %q is taken for %q, not %q", c.request, c.ident, got, c.want)
+		}
+	}
+}
+
+func TestEndsNameThemselves(t *testing.T) {
+	c := callerConfig()
+	c.Ident = "Postern caller"
+	p := newPair(t, answererConfig(), c)
+	p.exchange()
+	if !p.bothUp() || p.a.Peer() != "Postern" || p.c.Peer() != "unknown" {
+		t.Errorf("up %v, %q and %q", p.bothUp(), p.a.Peer(), p.c.Peer())
+	}
+}
