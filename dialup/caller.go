@@ -101,7 +101,7 @@ func (c *Caller) run(ctx context.Context, m *modem) {
 	end, err := carry(ctx, m, c.conn, callConfig{
 		id: c.cfg.ID, ppp: c.cfg.PPP, newStack: c.cfg.NewStack,
 		goodbye: ppp.Reason{Side: ppp.Us, Code: codeHangup, Text: "this end hung up"},
-		post:    c.cfg.Post, log: c.cfg.Log,
+		post:    c.cfg.Post,
 		online: func(_ string, up ppp.Event, s Stack) (func(context.Context) error, error) {
 			c.up, c.stack = up, s
 			close(c.online)

@@ -2,7 +2,6 @@ package dialup
 
 import (
 	"context"
-	"log/slog"
 	"strings"
 	"sync"
 	"time"
@@ -39,7 +38,6 @@ type callConfig struct {
 	idleLimit    time.Duration // 0: none
 	sessionLimit time.Duration
 	post         func(status.Event)
-	log          *slog.Logger
 }
 
 // call is one carrier from CONNECT to the end of PPP. All its fields belong to

@@ -192,7 +192,7 @@ func (l *Line) answer(ctx context.Context, m *modem) error {
 	} else {
 		l.cfg.Post(status.CallConnected{At: time.Now(), Call: id, Rate: conn.rate, Result: conn.result})
 		l.state(status.LineNegotiating, "")
-		end, err = l.carry(ctx, m, conn, id, log)
+		end, err = l.carry(ctx, m, conn, id)
 	}
 	v := end.verdict()
 	l.cfg.Post(status.CallEnded{At: time.Now(), Call: id, Verdict: v})
@@ -206,7 +206,7 @@ func (l *Line) answer(ctx context.Context, m *modem) error {
 }
 
 // carry leases the caller's address and runs PPP on the carrier.
-func (l *Line) carry(ctx context.Context, m *modem, conn connection, id status.CallID, log *slog.Logger) (outcome, error) {
+func (l *Line) carry(ctx context.Context, m *modem, conn connection, id status.CallID) (outcome, error) {
 	address, err := l.cfg.Pool.Lease()
 	if err != nil {
 		return outcome{reason: ppp.Reason{Side: ppp.Us, Code: codeServices, Text: err.Error()}}, nil
@@ -215,7 +215,7 @@ func (l *Line) carry(ctx context.Context, m *modem, conn connection, id status.C
 	cfg := callConfig{
 		id: id, ppp: l.cfg.PPP, auth: l.cfg.Auth, newStack: l.cfg.NewStack,
 		idleLimit: l.cfg.IdleLimit, sessionLimit: l.cfg.SessionLimit,
-		goodbye: shuttingDown, post: l.cfg.Post, log: log,
+		goodbye: shuttingDown, post: l.cfg.Post,
 	}
 	cfg.ppp.PeerIP = address
 	cfg.online = func(user string, up ppp.Event, s Stack) (func(context.Context) error, error) {
