@@ -80,7 +80,7 @@ func (s *Session) Authenticate(now time.Time, a Answer) {
 	s.now = now
 	abandoned := s.abandoned || !s.judging
 	s.judging, s.abandoned = false, false
-	if abandoned || s.auth == nil || s.phase != phaseAuthenticate {
+	if abandoned || s.auth == nil || s.phase > phaseNetwork {
 		return
 	}
 	s.auth.answer(a)
@@ -160,6 +160,21 @@ func Check(r AuthRequest, password string) Answer {
 	return a
 }
 
+// CheckLM is Check for a request that OnlyLM: MS-CHAP as Windows 95 sends it. The LM hash is
+// so weak that it is for users to whom it is allowed and for no others.
+func CheckLM(r AuthRequest, password string) Answer {
+	v, ok := parseV1(r)
+	lm, hasLM := mschap.LMHash(password)
+	if !ok || !hasLM || !r.OnlyLM() {
+		return Answer{Code: rasWrongPassword}
+	}
+	want := mschap.Response(v.challenge, lm)
+	if subtle.ConstantTimeCompare(v.lm[:], want[:]) != 1 {
+		return Answer{Code: rasWrongPassword}
+	}
+	return Answer{OK: true, Keys: keysV1(password, mschap.NTHash(password), v.challenge)}
+}
+
 func keysV1(password string, ntHash [16]byte, challenge [8]byte) mschap.Keys {
 	if lm, ok := mschap.LMHash(password); ok {
 		return mschap.KeysV1(&lm, ntHash, challenge)
@@ -184,7 +199,7 @@ func parseV1(r AuthRequest) (v responseV1, ok bool) {
 	copy(v.challenge[:], r.Challenge)
 	copy(v.lm[:], r.Response)
 	copy(v.nt[:], r.Response[24:])
-	v.useNT = r.Response[48] == 1
+	v.useNT = r.Response[48] == msFlagNT
 	return v, true
 }
 

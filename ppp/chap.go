@@ -52,19 +52,24 @@ type chapServer struct {
 	pending bool      // request is being judged
 	reply   packet    // the answer given; repeated to further copies of the response
 	limit   time.Time // after a refusal: the next try must have come by then
+	next    time.Time // after a success: when to challenge again; zero: never
 }
 
 func (c *chapServer) protocol() uint16 { return protoCHAP }
 
 func (c *chapServer) timer() time.Time {
-	if !c.limit.IsZero() {
+	switch {
+	case !c.limit.IsZero():
 		return c.limit
+	case !c.next.IsZero():
+		return c.next
 	}
 	return c.again.at
 }
 
 func (c *chapServer) start() {
 	c.id++
+	c.next, c.reply = time.Time{}, packet{}
 	c.challenge = make([]byte, c.method.challengeLen())
 	if !c.s.random(c.challenge) {
 		return
@@ -82,6 +87,11 @@ func (c *chapServer) send() {
 func (c *chapServer) expire() {
 	if !c.limit.IsZero() && !c.s.now.Before(c.limit) {
 		c.s.end(c.s.refusal)
+		return
+	}
+	if !c.next.IsZero() && !c.s.now.Before(c.next) {
+		// The link stays up meanwhile (RFC 1994 section 2); LCP has no part in it.
+		c.start()
 		return
 	}
 	due, ok := c.again.expire(c.s.now, &c.s.pace)
@@ -116,7 +126,7 @@ func (c *chapServer) input(b []byte) {
 	}
 	r := AuthRequest{Method: c.method, Name: string(name), ID: in.id,
 		Challenge: c.challenge, Response: bytes.Clone(value)}
-	if c.method == MSCHAP && value[48] != msFlagNT {
+	if r.OnlyLM() && !c.s.cfg.AllowLM {
 		c.request = r
 		c.fail(Answer{}, "only an LM response came, which is not allowed")
 		return
@@ -141,8 +151,15 @@ func (c *chapServer) answer(a Answer) {
 		}
 		message = strings.TrimSuffix(a.AuthenticatorResponse+" M="+message, " M=")
 	}
+	if c.s.phase == phaseNetwork && c.request.Name != c.s.user {
+		c.fail(Answer{}, fmt.Sprintf("the call is %q's", c.s.user))
+		return
+	}
 	c.reply = packet{chapSuccess, c.id, []byte(message)}
 	c.s.send(protoCHAP, c.reply)
+	if c.s.cfg.Rechallenge > 0 {
+		c.next = c.s.now.Add(c.s.cfg.Rechallenge)
+	}
 	c.s.authenticated(c.request.Name, a)
 }
 
@@ -158,7 +175,7 @@ func (c *chapServer) fail(a Answer, why string) {
 		text = why
 	}
 	microsoft := c.method == MSCHAP || c.method == MSCHAPv2
-	retry := microsoft && a.code() == rasWrongPassword && c.s.tries < c.s.cfg.Tries
+	retry := microsoft && c.s.phase == phaseAuthenticate && a.code() == rasWrongPassword && c.s.tries < c.s.cfg.Tries
 	if microsoft {
 		c.challenge = make([]byte, c.method.challengeLen())
 		if !c.s.random(c.challenge) {

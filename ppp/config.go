@@ -107,6 +107,12 @@ type Config struct {
 	// lets anybody in. For the Caller it is what to agree to.
 	Auth []AuthMethod
 
+	// AllowLM lets MS-CHAP responses with nothing but the weak LM hash be judged.
+	AllowLM bool
+
+	// Rechallenge is how often a caller of CHAP must prove itself again; zero is never.
+	Rechallenge time.Duration
+
 	Encryption Policy
 	MPPE       []mppe.Strength // the strengths allowed; empty: all
 	MPPEMode   MPPEMode

@@ -72,6 +72,13 @@ type AuthRequest struct {
 	Response  []byte
 }
 
+// OnlyLM reports whether an MS-CHAP response is to be judged by its LM part, which Check
+// does not do (see CheckLM).
+func (r AuthRequest) OnlyLM() bool {
+	v, ok := parseV1(r)
+	return ok && r.Method == MSCHAP && !v.useNT
+}
+
 // String leaves out all that helps to guess a password.
 func (r AuthRequest) String() string { return fmt.Sprintf("%v request of %q", r.Method, r.Name) }
 

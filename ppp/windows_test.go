@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"postern/ppp/mppe"
+	"postern/ppp/mschap"
 )
 
 // TestWindows2000Call is a call as the traces have it: LCP with CBCP, MRRU and an
@@ -366,5 +367,83 @@ func TestEndsNameThemselves(t *testing.T) {
 	p.exchange()
 	if !p.bothUp() || p.a.Peer() != "Postern" || p.c.Peer() != "unknown" {
 		t.Errorf("up %v, %q and %q", p.bothUp(), p.a.Peer(), p.c.Peer())
+	}
+}
+
+// lmResponse is what Windows 95 answers an MS-CHAP challenge with: LM, and no NT.
+func (p *peer) lmResponse() {
+	p.t.Helper()
+	c, ok := p.Session.auth.(*chapServer)
+	if !ok || c.method != MSCHAP {
+		p.t.Fatal("no MS-CHAP challenge")
+	}
+	hash, _ := mschap.LMHash(password)
+	lm := mschap.Response([8]byte(c.challenge), hash)
+	value := append(lm[:], make([]byte, 25)...)
+	p.raw(protoCHAP, packet{chapResponse, c.id, append(append([]byte{49}, value...), "alice"...)}.append(nil))
+}
+
+func TestLMResponsesAreRefusedUnlessAllowed(t *testing.T) {
+	cfg := answererConfig()
+	cfg.Auth = []AuthMethod{MSCHAP}
+	cfg.MPPE = []mppe.Strength{mppe.Bits40}
+	p := newPeer(t, cfg)
+	p.openLCP()
+	p.lmResponse()
+	if p.authings != 0 || !strings.Contains(p.Session.refusal.Text, "only an LM response came, which is not allowed") {
+		t.Errorf("%d judged, %+v", p.authings, p.Session.refusal)
+	}
+	cfg.AllowLM = true
+	p = newPeer(t, cfg) // for some users, and not for this one
+	p.openLCP()
+	p.lmResponse()
+	if p.authings != 1 || p.known {
+		t.Errorf("%d judged, let in %v", p.authings, p.known)
+	}
+	p = newPeer(t, cfg)
+	p.judge = func(r AuthRequest) Answer {
+		if !r.OnlyLM() || CheckLM(r, "other").OK {
+			t.Errorf("%v: only LM %v", r, r.OnlyLM())
+		}
+		return CheckLM(r, password)
+	}
+	p.openLCP()
+	p.lmResponse()
+	p.expect("c223 03 01", "80fd 01 01 120601000020", "8021 01 *")
+}
+
+func TestCallerProvesItselfAgainWhileTheLinkStaysUp(t *testing.T) {
+	for _, m := range []AuthMethod{CHAPMD5, MSCHAP, MSCHAPv2} {
+		a, c := answererConfig(), callerConfig()
+		a.Auth, a.Rechallenge = []AuthMethod{m}, time.Minute
+		p := newPair(t, a, c)
+		p.exchange()
+		p.run(10*time.Minute+time.Second, p.bothEnded)
+		if p.a.authings != 11 || p.bothEnded() || !p.ping([]byte("E still here")) || p.a.ups != 1 {
+			t.Errorf("%v: challenged %d times, %+v", m, p.a.authings, p.a.reason)
+		}
+		p.a.judge = func(AuthRequest) Answer { return Answer{Code: 647} }
+		p.run(2*time.Minute, p.bothEnded)
+		if p.a.reason.Code != CodeAuthFailed {
+			t.Errorf("%v: %+v", m, p.a.reason)
+		}
+	}
+}
+
+func TestAnotherPersonCannotTakeTheCallOver(t *testing.T) {
+	cfg := answererConfig()
+	cfg.Encryption, cfg.Rechallenge = EncryptionOff, time.Minute
+	p := newPeer(t, cfg)
+	p.openLCP()
+	p.logIn("alice")
+	p.ack(protoIPCP)
+	p.say(protoIPCP, codeConfigureRequest, 1, "0306 0a404002")
+	for range 31 {
+		p.wait(2 * time.Second)
+		p.say(protoLCP, codeDiscardRequest, 1, "aabbccdd")
+	}
+	p.logIn("bob")
+	if p.cause.Code != CodeAuthFailed {
+		t.Errorf("%+v", p.cause)
 	}
 }
