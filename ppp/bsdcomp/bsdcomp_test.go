@@ -28,9 +28,13 @@ func pair(t testing.TB, bits int) (*Sender, *Receiver) {
 }
 
 // state is what both ends must agree on after every packet.
-func (d *dictionary) state() string {
-	return fmt.Sprintf("last %d, %d bits, in %d, out %d, ratio %d, checkpoint %d", d.last, d.bits, d.in, d.out, d.ratio, d.checkpoint)
+type state struct {
+	last                       int
+	bits                       uint
+	in, out, ratio, checkpoint uint32
 }
+
+func (d *dictionary) state() state { return state{d.last, d.bits, d.in, d.out, d.ratio, d.checkpoint} }
 
 // pass sends one packet over a clean line and reports whether it went compressed, and the octets that it took.
 func pass(t testing.TB, s *Sender, r *Receiver, data []byte) (octets int, compressed bool) {
@@ -54,7 +58,7 @@ func pass(t testing.TB, s *Sender, r *Receiver, data []byte) (octets int, compre
 		octets = len(data) + 1
 	}
 	if s.dict.state() != r.dict.state() {
-		t.Fatalf("after %d octets, compressed %v, the sender has %s\nand the receiver %s", len(data), ok, s.dict.state(), r.dict.state())
+		t.Fatalf("after %d octets, compressed %v, the sender has %+v\nand the receiver %+v", len(data), ok, s.dict.state(), r.dict.state())
 	}
 	return octets, ok
 }
@@ -74,7 +78,7 @@ func TestCodesOnTheWire(t *testing.T) {
 }
 
 func TestMailComesBack(t *testing.T) {
-	for bits := MinBits; bits <= MaxBits; bits++ {
+	for _, bits := range []int{MinBits, 12, MaxBits} {
 		for _, m := range corpus.Mails() {
 			s, r := pair(t, bits)
 			in, out := 0, 0
@@ -96,7 +100,7 @@ func TestMailComesBack(t *testing.T) {
 // packet and while packets go in their native form.
 func TestDictionariesAreClearedTogether(t *testing.T) {
 	var clears, nativeClears int
-	for _, bits := range []int{9, 10, 12, 13, 15} {
+	for _, bits := range []int{9, 12, 13} {
 		s, r := pair(t, bits)
 		rnd := rand.New(rand.NewPCG(1977, uint64(bits)))
 		text := corpus.All()

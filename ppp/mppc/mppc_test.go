@@ -123,7 +123,7 @@ func TestMailComesBack(t *testing.T) {
 func TestEverySizeComesBack(t *testing.T) {
 	c, d := NewCompressor(), NewDecompressor()
 	text := corpus.All()
-	for size := range 3000 {
+	for size := 0; size < 3000; size += 1 + size/100 {
 		roundTrip(t, c, d, text[size:2*size])
 	}
 	for _, size := range []int{8190, 8191, 8192} {
