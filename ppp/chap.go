@@ -53,6 +53,8 @@ type chapServer struct {
 	reply   packet    // the answer given; repeated to further copies of the response
 	limit   time.Time // after a refusal: the next try must have come by then
 	next    time.Time // after a success: when to challenge again; zero: never
+
+	changing bool // the password has expired, and a new one may be given
 }
 
 func (c *chapServer) protocol() uint16 { return protoCHAP }
@@ -105,17 +107,22 @@ func (c *chapServer) expire() {
 
 func (c *chapServer) input(b []byte) {
 	in, err := parsePacket(b)
-	if err != nil || in.code != chapResponse || c.pending {
+	if err != nil || c.pending {
 		c.s.counts.Ignored++
 		return
 	}
 	// RFC 1994 section 4.2: the same answer for as long as the challenge is current,
 	// in whatever phase, since the Success may have been lost.
-	if c.reply.code != 0 && in.id == c.reply.id {
+	if c.reply.code != 0 && in.id == c.reply.id && in.code != chapChallenge {
 		c.s.send(protoCHAP, c.reply)
 		return
 	}
-	if in.id != c.id {
+	switch {
+	case in.id == c.id && in.code == chapResponse:
+	case in.id == c.id && c.changing:
+		c.changed(in)
+		return
+	default:
 		c.s.counts.Ignored++
 		return
 	}
@@ -124,15 +131,19 @@ func (c *chapServer) input(b []byte) {
 		c.s.counts.Ignored++
 		return
 	}
-	r := AuthRequest{Method: c.method, Name: string(name), ID: in.id,
-		Challenge: c.challenge, Response: bytes.Clone(value)}
+	c.judge(AuthRequest{Method: c.method, Name: string(name), ID: in.id,
+		Challenge: c.challenge, Response: bytes.Clone(value)})
+}
+
+// judge has a response judged.
+func (c *chapServer) judge(r AuthRequest) {
 	if r.OnlyLM() && !c.s.cfg.AllowLM {
 		c.request = r
 		c.fail(Answer{}, "only an LM response came, which is not allowed")
 		return
 	}
 	if c.s.ask(r) {
-		c.request, c.pending, c.limit = r, true, time.Time{}
+		c.request, c.pending, c.changing, c.limit = r, true, false, time.Time{}
 		c.again.stop()
 	}
 }
@@ -175,6 +186,7 @@ func (c *chapServer) fail(a Answer, why string) {
 		text = why
 	}
 	microsoft := c.method == MSCHAP || c.method == MSCHAPv2
+	c.changing = microsoft && c.s.phase == phaseAuthenticate && a.code() == rasPasswordExpired && c.s.cfg.PasswordChange && c.request.Change == nil
 	retry := microsoft && c.s.phase == phaseAuthenticate && a.code() == rasWrongPassword && c.s.tries < c.s.cfg.Tries
 	if microsoft {
 		c.challenge = make([]byte, c.method.challengeLen())
@@ -186,7 +198,7 @@ func (c *chapServer) fail(a Answer, why string) {
 	c.reply = packet{chapFailure, c.id, []byte(text)}
 	c.s.send(protoCHAP, c.reply)
 	c.s.refusal = Reason{Us, CodeAuthFailed, fmt.Sprintf("%q was refused by %v: %s", c.request.Name, c.method, why)}
-	if !retry {
+	if !retry && !c.changing {
 		c.s.end(c.s.refusal)
 		return
 	}

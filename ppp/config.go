@@ -110,6 +110,10 @@ type Config struct {
 	// AllowLM lets MS-CHAP responses with nothing but the weak LM hash be judged.
 	AllowLM bool
 
+	// PasswordChange lets a caller of MS-CHAP whose password has expired (Answer.Code
+	// 648) give a new one in the same call.
+	PasswordChange bool
+
 	// Rechallenge is how often a caller of CHAP must prove itself again; zero is never.
 	Rechallenge time.Duration
 

@@ -70,6 +70,10 @@ type AuthRequest struct {
 	ID        byte
 	Challenge []byte
 	Response  []byte
+
+	// Change, if not nil, is a new password under the old one: see NewPassword. The
+	// response is then made with the new password.
+	Change *PasswordChange
 }
 
 // OnlyLM reports whether an MS-CHAP response is to be judged by its LM part, which Check

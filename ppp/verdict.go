@@ -26,9 +26,10 @@ func farewell(them string, data []byte) Reason {
 }
 
 const (
-	rasMark          = 0x003ccd74
-	rasWrongPassword = 691
-	rasNotVerified   = 778
+	rasMark            = 0x003ccd74
+	rasPasswordExpired = 648
+	rasWrongPassword   = 691
+	rasNotVerified     = 778
 )
 
 // rasErrors are the errors of Windows' Remote Access Service (raserror.h, as the

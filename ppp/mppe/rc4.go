@@ -5,24 +5,30 @@ package mppe
 // twice a packet, which would be two kilobytes of garbage for each. The tests hold this
 // one against crypto/rc4.
 type rc4 struct {
-	s    [256]uint32 // a word an entry: partial-register stalls cost more than the cache
+	s    [256]uint8
 	i, j uint8
 }
 
-// setKey starts the cipher afresh under key, of 1 to 256 octets.
+// unkeyed is the table that a key is mixed into: copied, which is quicker than counting.
+var unkeyed = func() (s [256]uint8) {
+	for i := range s {
+		s[i] = uint8(i)
+	}
+	return s
+}()
+
+// setKey starts the cipher afresh under key, of 8 or 16 octets.
 func (c *rc4) setKey(key []byte) {
 	s := &c.s
-	for i := range s {
-		s[i] = uint32(i)
-	}
-	// MPPE's keys are 8 or 16 octets, so the key's octet is had by a mask, not a division.
+	*s = unkeyed
+	// Powers of two, so the key's octet is had by a mask, not a division.
 	var j uint8
 	mask := len(key) - 1
 	if len(key)&mask != 0 {
 		panic("mppe: RC4 key length is not a power of two")
 	}
 	for i := range s {
-		j += uint8(s[i]) + key[i&mask]
+		j += s[i] + key[i&mask]
 		s[i], s[j] = s[j], s[i]
 	}
 	c.i, c.j = 0, 0
@@ -39,10 +45,10 @@ func (c *rc4) xor(dst, src []byte) {
 	for k, v := range src {
 		i++
 		x := s[i]
-		j += uint8(x)
+		j += x
 		y := s[j]
 		s[i], s[j] = y, x
-		dst[k] = v ^ uint8(s[uint8(x+y)])
+		dst[k] = v ^ s[x+y]
 	}
 	c.i, c.j = i, j
 }
