@@ -85,10 +85,10 @@ func strongest(set uint32) uint32 {
 	return 0
 }
 
-// prepare makes the list of offers, and reports whether there is any. One strength at
-// a time comes first: a peer that does it needs no Nak, and pppd rejects what it does
-// not. What it rejected is followed by all the weaker ones, then by all without stateless
-// mode, for Windows 95 before DUN 1.3, and then, if it may be, by mere compression.
+// prepare makes the list of offers, and reports whether there is any. All strengths are
+// offered at once, for the peer to pick one by its Nak: a single one would spare that
+// round trip, but a pppd that requires another hangs up on it. Then come all without
+// stateless mode, for Windows 95 before DUN 1.3, and then, if it may be, mere compression.
 func (l *ccpLayer) prepare(encryption Policy) bool {
 	cfg := &l.s.cfg
 	if slices.Contains(cfg.Compression, MPPC) {
@@ -101,16 +101,11 @@ func (l *ccpLayer) prepare(encryption Policy) bool {
 		}
 	}
 	offer := func(bits uint32) { l.offers = append(l.offers, []option{option32(ccpMPPE, bits|l.mppc)}) }
-	if best := strongest(l.allowed); best != 0 {
-		if cfg.MPPEMode != StatefulOnly {
-			offer(best | bitStateless)
-			if rest := l.allowed &^ best; rest != 0 {
-				offer(rest | bitStateless)
-			}
-		}
-		if cfg.MPPEMode != StatelessOnly {
-			offer(l.allowed)
-		}
+	if l.allowed != 0 && cfg.MPPEMode != StatefulOnly {
+		offer(l.allowed | bitStateless)
+	}
+	if l.allowed != 0 && cfg.MPPEMode != StatelessOnly {
+		offer(l.allowed)
 	}
 	if opts := compressions(cfg.Compression); len(opts) > 0 && encryption != EncryptionRequire {
 		l.offers = append(l.offers, opts)

@@ -31,7 +31,7 @@ func TestWindows2000Call(t *testing.T) {
 	p.say(protoLCP, codeIdentification, 3, "4a3b2c1d"+hex.EncodeToString([]byte("MSRAS-1-OLDBOX")))
 	keys := p.logIn(`OLDBOX\alice`)
 	// Encryption is required, so that IPCP waits for it.
-	p.expect("c223 03 01 533d*", "80fd 01 01 120601000040")
+	p.expect("c223 03 01 533d*", "80fd 01 01 120601000060")
 	if id := p.Ident(); len(id) != 2 || id[0] != "MSRASV5.00" {
 		t.Errorf("identified as %q", id)
 	}
@@ -43,6 +43,8 @@ func TestWindows2000Call(t *testing.T) {
 	if len(p.got) != 0 || p.Counts().Unencrypted != 1 || p.SendIP(p.now, []byte{0x45}) {
 		t.Errorf("IP passed in clear: %+v", p.Counts())
 	}
+	p.say(protoCCP, codeConfigureNak, 1, "1206 01000040")
+	p.expect("80fd 01 02 120601000040")
 	p.ack(protoCCP)
 	p.say(protoCCP, codeConfigureRequest, 6, "1206 01000040")
 	// With encryption up, what was held is answered at once.
@@ -105,15 +107,30 @@ func TestWindows95WithoutStatelessGetsStateful40Bit(t *testing.T) {
 	}
 }
 
-func TestPeerThatRejectsOneStrengthIsOfferedTheOthers(t *testing.T) {
+// pppd with require-mppe-40 hangs up on an offer of 128 bits alone.
+func TestAllStrengthsAreOfferedForThePeerToPick(t *testing.T) {
+	p := newCCPPeer(t, EncryptionRequire, mppe.Bits128, mppe.Bits40)
+	p.say(protoCCP, codeConfigureRequest, 1, "1206 01000020")
+	p.expect("80fd 02 01 120601000020")
+	p.say(protoCCP, codeConfigureNak, p.ccp.reqID, "1206 01000020")
+	p.expect("80fd 01 02 120601000020")
+	p.ack(protoCCP)
+	p.drain(p.now)
+	if p.cipher != "MPPE 40 bit, stateless" {
+		t.Errorf("encryption %q", p.cipher)
+	}
+}
+
+func TestPeerThatRejectsAllOffersRefusesEncryption(t *testing.T) {
 	p := newCCPPeer(t, EncryptionRequire, mppe.Bits128, mppe.Bits56, mppe.Bits40)
 	reject := func() {
 		p.say(protoCCP, codeConfigureReject, p.ccp.reqID, hex.EncodeToString(p.ccp.request))
 	}
+	if got := hex.EncodeToString(p.ccp.request); got != "1206010000e0" {
+		t.Errorf("the first offer is %s", got)
+	}
 	reject()
-	p.expect("80fd 01 02 1206010000a0")
-	reject()
-	p.expect("80fd 01 03 1206000000e0")
+	p.expect("80fd 01 02 1206000000e0")
 	reject()
 	p.expect("c021 05 *")
 	p.wait(10 * time.Second)
