@@ -61,7 +61,6 @@ type boxConfig struct {
 
 // box is a running appliance.
 type box struct {
-	t      *testing.T
 	binary string
 	file   string // configuration
 	ca     string // what the box believes in upstream
@@ -122,7 +121,7 @@ pool       = "10.64.64.0/24"
 		fmt.Fprintf(&conf, "\n[[upstream]]\nname = %q\nfetch = %q\nsubmit = %q\nusername = \"{user}\"\npassword_file = %q\nca_file = %q\npoll = \"1h\"\n",
 			up.name, up.fetch, up.submit, secret, ca)
 	}
-	b := &box{t: t, binary: buildAppliance(t), file: filepath.Join(dir, "postern.toml"), ca: ca, page: fmt.Sprintf("http://127.0.0.1:%d", web), log: newLogbook()}
+	b := &box{binary: buildAppliance(t), file: filepath.Join(dir, "postern.toml"), ca: ca, page: fmt.Sprintf("http://127.0.0.1:%d", web), log: newLogbook()}
 	for file, text := range map[string]string{secret: providerPassword + "\n", b.file: conf.String()} {
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
@@ -137,31 +136,31 @@ pool       = "10.64.64.0/24"
 			t.Errorf("the race detector spoke up:\n%s", b.log.text(0))
 		}
 	})
-	b.trust(c.ca)
-	b.start()
+	b.trust(t, c.ca)
+	b.start(t)
 	return b
 }
 
 // trust changes which authority the box believes in from its next start on.
-func (b *box) trust(ca string) {
-	b.t.Helper()
+func (b *box) trust(t *testing.T, ca string) {
+	t.Helper()
 	pem, err := os.ReadFile(ca)
 	if err == nil {
 		err = os.WriteFile(b.ca, pem, 0o644)
 	}
 	if err != nil {
-		b.t.Fatal(err)
+		t.Fatal(err)
 	}
 }
 
 // start starts the appliance, again after it ended.
-func (b *box) start() {
-	b.t.Helper()
+func (b *box) start(t *testing.T) {
+	t.Helper()
 	b.cmd = exec.Command(b.binary, "serve", "--config", b.file)
 	b.cmd.Stderr = b.log
 	b.cmd.Stdout = b.log
 	if err := b.cmd.Start(); err != nil {
-		b.t.Fatal(err)
+		t.Fatal(err)
 	}
 	exited := make(chan struct{})
 	b.exited = exited
@@ -179,13 +178,13 @@ func (b *box) kill() {
 }
 
 // terminate asks the appliance to end in order and returns its exit status.
-func (b *box) terminate() int {
-	b.t.Helper()
+func (b *box) terminate(t *testing.T) int {
+	t.Helper()
 	b.cmd.Process.Signal(syscall.SIGTERM)
 	select {
 	case <-b.exited:
 	case <-time.After(eventLimit):
-		b.t.Fatalf("SIGTERM did not end the appliance; its log:\n%s", b.log.text(0))
+		t.Fatalf("SIGTERM did not end the appliance; its log:\n%s", b.log.text(0))
 	}
 	return b.cmd.ProcessState.ExitCode()
 }
@@ -193,9 +192,9 @@ func (b *box) terminate() int {
 // await waits until the status page shows what is wanted and returns that
 // state. It reads the page's own stream of changes and so looks only when
 // there is something new.
-func (b *box) await(what string, seen func(status.Snapshot) bool) status.Snapshot {
-	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.t.Context(), eventLimit)
+func (b *box) await(t *testing.T, what string, seen func(status.Snapshot) bool) status.Snapshot {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), eventLimit)
 	defer cancel()
 	var s status.Snapshot
 	for ctx.Err() == nil {
@@ -204,7 +203,7 @@ func (b *box) await(what string, seen func(status.Snapshot) bool) status.Snapsho
 		if err != nil {
 			select {
 			case <-b.exited:
-				b.t.Fatalf("the appliance ended; its log:\n%s", b.log.text(0))
+				t.Fatalf("the appliance ended; its log:\n%s", b.log.text(0))
 			case <-time.After(50 * time.Millisecond):
 			}
 			continue
@@ -214,25 +213,25 @@ func (b *box) await(what string, seen func(status.Snapshot) bool) status.Snapsho
 			if lines.Text() != "" {
 				continue // an event ends with an empty line
 			}
-			if s = b.snapshot(ctx); seen(s) {
+			if s = b.snapshot(ctx, t); seen(s) {
 				changes.Body.Close()
 				return s
 			}
 		}
 		changes.Body.Close()
 	}
-	b.t.Fatalf("the page never showed %s, last: %+v\nthe appliance's log:\n%s", what, s, b.log.text(0))
+	t.Fatalf("the page never showed %s, last: %+v\nthe appliance's log:\n%s", what, s, b.log.text(0))
 	return s
 }
 
-func (b *box) snapshot(ctx context.Context) (s status.Snapshot) {
+func (b *box) snapshot(ctx context.Context, t *testing.T) (s status.Snapshot) {
 	r, err := get(ctx, b.page+"/status.json")
 	if err != nil {
 		return s
 	}
 	defer r.Body.Close()
 	if err := json.NewDecoder(r.Body).Decode(&s); err != nil {
-		b.t.Errorf("status.json: %v", err)
+		t.Errorf("status.json: %v", err)
 	}
 	return s
 }
@@ -256,25 +255,25 @@ func mailbox(s status.Snapshot, name string) status.User {
 }
 
 // ready waits until the line waits for calls.
-func (b *box) ready() {
-	b.t.Helper()
-	b.await("a line that waits for calls", func(s status.Snapshot) bool {
+func (b *box) ready(t *testing.T) {
+	t.Helper()
+	b.await(t, "a line that waits for calls", func(s status.Snapshot) bool {
 		return len(s.Lines) == 1 && s.Lines[0].State == status.LineReady
 	})
 }
 
 // fetched waits until the user's mailbox on the box holds n messages.
-func (b *box) fetched(user string, n int) {
-	b.t.Helper()
-	b.await(fmt.Sprintf("%d messages for %s", n, user), func(s status.Snapshot) bool {
+func (b *box) fetched(t *testing.T, user string, n int) {
+	t.Helper()
+	b.await(t, fmt.Sprintf("%d messages for %s", n, user), func(s status.Snapshot) bool {
 		return mailbox(s, user).Messages == n
 	})
 }
 
 // lastCall waits until n calls have been made and are over and returns the newest.
-func (b *box) lastCall(n int64) status.Call {
-	b.t.Helper()
-	return b.await(fmt.Sprintf("the end of call %d", n), func(s status.Snapshot) bool {
+func (b *box) lastCall(t *testing.T, n int64) status.Call {
+	t.Helper()
+	return b.await(t, fmt.Sprintf("the end of call %d", n), func(s status.Snapshot) bool {
 		return s.Counters.Calls == n && len(s.Calls) == 0 && len(s.Ended) > 0
 	}).Ended[0]
 }

@@ -137,9 +137,9 @@ func TestPppdGetsAndSendsMailWhicheverWayItLogsIn(t *testing.T) {
 
 	b := newBox(t, p, boxConfig{port: tel.line(t, boxNumber), users: users})
 	g := bootGuest(t, files, tel.cable(t))
-	b.ready()
+	b.ready(t)
 	for _, c := range callCases {
-		b.fetched(c.name, len(waiting[c.name]))
+		b.fetched(t, c.name, len(waiting[c.name]))
 	}
 
 	calls := int64(0)
@@ -192,7 +192,7 @@ func TestPppdGetsAndSendsMailWhicheverWayItLogsIn(t *testing.T) {
 			if n := p.waiting(t, c.name); n != 0 {
 				t.Errorf("%d messages are still at the provider", n)
 			}
-			call := b.lastCall(calls)
+			call := b.lastCall(t, calls)
 			if call.User != c.name || call.Method != c.method || (c.cipher == "") != (call.Cipher == "") || !strings.Contains(call.Cipher, c.cipher) {
 				t.Errorf("the page shows %+v", call)
 			}
@@ -211,7 +211,7 @@ func TestPppdGetsAndSendsMailWhicheverWayItLogsIn(t *testing.T) {
 			if strings.HasPrefix(name, "wrong") && !r.says("exit 19") {
 				t.Errorf("pppd did not understand that its password is wrong: %q", r.said)
 			}
-			call := b.lastCall(calls)
+			call := b.lastCall(t, calls)
 			t.Logf("%s: %q; %s: %s", name, r.said, call.Verdict.Code, call.Verdict.Text)
 			if call.Verdict.Text == "" || !call.IPUp.IsZero() {
 				t.Errorf("the page shows %+v", call)

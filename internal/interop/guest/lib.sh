@@ -83,10 +83,22 @@ hangup() {
     gone
 }
 
-# vanish: what a computer does whose plug is pulled: pppd says nothing more.
+# hold HOST PORT FILE PATTERN: sends FILE on a TCP connection, waits for the
+# reply, and leaves the connection open.
+hold() {
+    : >/tmp/held
+    { cat "$3"; sleep 600; } | nc "$1" "$2" >/tmp/held &
+    until grep -q "$4" /tmp/held; do usleep 100000; done
+}
+
+# vanish: what a computer does whose plug is pulled: pppd says nothing more
+# and DTR drops, which QEMU does not carry and the escape sequence stands for.
 vanish() {
     kill -KILL "$(cat /var/run/ppp0.pid)"
     next
+    stty -F /dev/ttyS1 115200 raw -echo crtscts
+    chat -s '' '\d+++\d\c' '' 'ATH0\d' </dev/ttyS1 >/dev/ttyS1 2>/dev/null
+    killall -q nc sleep
 }
 
 # sums FILE...: name, size and SHA-256.
@@ -122,7 +134,7 @@ fetch() {
 uidls() {
     curl -sS --max-time 60 -K "$2" -X UIDL "pop3://$1/" >/tmp/uidls
     say "pop3 $?"
-    tr -d '\r' </tmp/uidls | while read -r number uid; do say "uid $number $uid"; done
+    tr -d '\r' </tmp/uidls | while read -r number uid; do [ -z "$uid" ] || say "uid $number $uid"; done
 }
 
 # submit URL LOGIN FROM TO FILE...: sends messages with AUTH, all in one SMTP
