@@ -3,11 +3,33 @@ package ppp
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 
 	"postern/ppp/bsdcomp"
 	"postern/ppp/deflate"
 	"postern/ppp/mppe"
 )
+
+// method is one way to make packets, taken from its option. The zero method is none.
+type method struct {
+	kind byte
+	bits uint32 // ccpMPPE's; ccpBSD's code length
+}
+
+func (m method) encrypts() bool { return m.kind == ccpMPPE && m.bits&strengthBits != 0 }
+
+// methodOf returns what an option stands for.
+func methodOf(o option) method {
+	m := method{kind: o.kind}
+	switch {
+	case o.kind == ccpMPPE:
+		v, _ := o.uint32()
+		m.bits = v&^strengthBits | strongest(v)
+	case o.kind == ccpBSD && len(o.data) == 1 && o.data[0]>>5 == 1: // version 1
+		m.bits = uint32(o.data[0] & 0x1f)
+	}
+	return m
+}
 
 // sender makes the 0x00fd packets of one direction, in whatever way CCP agreed on.
 type sender interface {
@@ -77,3 +99,91 @@ func (r compressReceiver) open(dst, info []byte) ([]byte, mppe.Result) {
 
 func (r compressReceiver) native(proto uint16, info []byte) { r.Native(proto, info) }
 func (r compressReceiver) acknowledged()                    { r.Reset() }
+
+// start makes what both directions need.
+func (l *ccpLayer) start(out, in method) (err error) {
+	switch out.kind {
+	case ccpMPPE:
+		var tx *mppe.Sender
+		cfg := l.config(out)
+		tx, err = mppe.NewSender(cfg, l.s.keys.Send(cfg.Strength.KeyLen()))
+		l.tx = mppeSender{tx}
+	case ccpBSD:
+		var tx *bsdcomp.Sender
+		tx, err = bsdcomp.NewSender(int(out.bits))
+		l.tx = compressSender{tx}
+	case ccpDeflate, ccpDeflateDraft:
+		var tx *deflate.Sender
+		tx, err = deflate.NewSender()
+		l.tx = compressSender{tx}
+	}
+	if err != nil {
+		return err
+	}
+	switch in.kind {
+	case ccpMPPE:
+		var rx *mppe.Receiver
+		cfg := l.config(in)
+		rx, err = mppe.NewReceiver(cfg, l.s.keys.Receive(cfg.Strength.KeyLen()))
+		l.rx = mppeReceiver{rx}
+	case ccpBSD:
+		var rx *bsdcomp.Receiver
+		rx, err = bsdcomp.NewReceiver(int(in.bits), maxPacket)
+		l.rx = compressReceiver{rx}
+	case ccpDeflate, ccpDeflateDraft:
+		l.rx = compressReceiver{deflate.NewReceiver(maxPacket)}
+	}
+	return err
+}
+
+// maxPacket bounds what a packet may decompress to: our MRU and a protocol field.
+const maxPacket = defaultMRU + 2
+
+func (l *ccpLayer) config(m method) mppe.Config {
+	return mppe.Config{
+		Strength:     strengthOf(strongest(m.bits)),
+		Stateless:    m.bits&bitStateless != 0,
+		Compress:     m.bits&bitMPPC != 0,
+		RekeyOnFlush: l.s.cfg.RekeyOnFlush,
+		MaxPacket:    maxPacket,
+	}
+}
+
+// cipher describes the encryption of one direction.
+func (m method) cipher() string {
+	if !m.encrypts() {
+		return ""
+	}
+	mode := "stateful"
+	if m.bits&bitStateless != 0 {
+		mode = "stateless"
+	}
+	return fmt.Sprintf("MPPE %v, %s", strengthOf(strongest(m.bits)), mode)
+}
+
+// packer describes the compression of one direction.
+func (m method) packer() string {
+	switch {
+	case m.kind == ccpMPPE && m.bits&bitMPPC != 0:
+		return "MPPC"
+	case m.kind == ccpBSD:
+		return "BSD-Compress"
+	case m.kind == ccpDeflate, m.kind == ccpDeflateDraft:
+		return "Deflate"
+	}
+	return ""
+}
+
+// both describes both directions in one.
+func both(out, in string) string {
+	if out == in {
+		return out
+	}
+	none := func(s string) string {
+		if s == "" {
+			return "nothing"
+		}
+		return s
+	}
+	return none(out) + " out; " + none(in) + " in"
+}

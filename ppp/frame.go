@@ -224,6 +224,3 @@ func (s *Session) rejectProtocol(proto uint16, info []byte) {
 	data := binary.BigEndian.AppendUint16(nil, proto)
 	s.send(protoLCP, packet{codeProtocolReject, s.rejectID, append(data, clip(info, maxQuoted)...)})
 }
-
-// alive notes that the peer is there.
-func (s *Session) alive() { s.heardAt, s.echoes = s.now, 0 }

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"strings"
-	"time"
 )
 
 // LCP's Configuration Options. Types not named here are rejected: among them
@@ -217,15 +216,6 @@ func (l *lcpLayer) otherMagic() option {
 	return option{lcpMagic, b[:]}
 }
 
-// ours reports whether an LCP packet is one of our Echoes that the line hands back; it
-// shows nothing of the peer. A modem that has dropped to command mode does that.
-func (l *lcpLayer) ours(p packet) bool {
-	if p.code < codeEchoRequest || p.code > codeDiscardRequest || len(p.data) < 4 || l.refused[lcpMagic] {
-		return false
-	}
-	return binary.BigEndian.Uint32(p.data) == l.magic
-}
-
 func (l *lcpLayer) naked(opts []option) {
 	for _, o := range opts {
 		switch o.kind {
@@ -381,29 +371,3 @@ func (l *lcpLayer) terminated(data []byte) {
 
 // mtu is the longest packet that the peer takes.
 func (l *lcpLayer) mtu() int { return min(l.peer.mru, defaultMRU) }
-
-// echoTimer returns when the silence of the line has lasted long enough to ask; zero for never.
-func (s *Session) echoTimer() time.Time {
-	if s.lcp.state != opened || s.phase >= phaseTerminate || s.cfg.EchoInterval < 0 {
-		return time.Time{}
-	}
-	return s.heardAt.Add(s.cfg.EchoInterval * time.Duration(s.echoes+1))
-}
-
-// echo asks a silent peer whether it is still there. The request is of 8 octets
-// exactly: NT 3.5 hangs on any other (Q128977).
-func (s *Session) echo() {
-	t := s.echoTimer()
-	if t.IsZero() || s.now.Before(t) {
-		return
-	}
-	if s.echoes >= s.cfg.EchoFailures {
-		s.blame(Reason{Line, CodeEchoTimeout, fmt.Sprintf("the line is dead: nothing has come from %s for %v",
-			s.them(), s.now.Sub(s.heardAt).Round(time.Second))})
-		s.die()
-		return
-	}
-	s.echoes++
-	s.echoID++
-	s.send(protoLCP, packet{codeEchoRequest, s.echoID, s.link.magicNow()})
-}

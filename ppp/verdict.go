@@ -19,11 +19,15 @@ func farewell(them string, data []byte) Reason {
 			r.Code = CodeServerNotVerified
 		}
 		r.Text += fmt.Sprintf(": %s (Windows error %d)", rasWords(int(code)), code)
-	} else if len(data) > 0 {
+	} else if len(data) > 0 && string(data) != pppdHangup {
 		r.Text += fmt.Sprintf(", saying %q", printable(data))
 	}
 	return r
 }
+
+// pppdHangup is what pppd says at the end of every encrypted call, however that came:
+// its CCP goes down before its LCP.
+const pppdHangup = "MPPE disabled"
 
 const (
 	rasMark            = 0x003ccd74

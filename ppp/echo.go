@@ -1,0 +1,45 @@
+package ppp
+
+import (
+	"encoding/binary"
+	"fmt"
+	"time"
+)
+
+// alive notes that the peer is there.
+func (s *Session) alive() { s.heardAt, s.echoes = s.now, 0 }
+
+// echoTimer returns when the silence of the line has lasted long enough to ask; zero for never.
+func (s *Session) echoTimer() time.Time {
+	if s.lcp.state != opened || s.phase >= phaseTerminate || s.cfg.EchoInterval < 0 {
+		return time.Time{}
+	}
+	return s.heardAt.Add(s.cfg.EchoInterval * time.Duration(s.echoes+1))
+}
+
+// echo asks a silent peer whether it is still there. The request is of 8 octets
+// exactly: NT 3.5 hangs on any other (Q128977).
+func (s *Session) echo() {
+	t := s.echoTimer()
+	if t.IsZero() || s.now.Before(t) {
+		return
+	}
+	if s.echoes >= s.cfg.EchoFailures {
+		s.blame(Reason{Line, CodeEchoTimeout, fmt.Sprintf("the line is dead: nothing has come from %s for %v",
+			s.them(), s.now.Sub(s.heardAt).Round(time.Second))})
+		s.die()
+		return
+	}
+	s.echoes++
+	s.echoID++
+	s.send(protoLCP, packet{codeEchoRequest, s.echoID, s.link.magicNow()})
+}
+
+// ours reports whether an LCP packet is one of our Echoes that the line hands back; it
+// shows nothing of the peer. A modem that has dropped to command mode does that.
+func (l *lcpLayer) ours(p packet) bool {
+	if p.code < codeEchoRequest || p.code > codeDiscardRequest || len(p.data) < 4 || l.refused[lcpMagic] {
+		return false
+	}
+	return binary.BigEndian.Uint32(p.data) == l.magic
+}
