@@ -103,7 +103,7 @@ func (s *Spool) publish(tmp, path string) error {
 		s.disk.remove(tmp)
 		return diskError(err)
 	}
-	if err := s.disk.syncDir(filepath.Dir(path)); err != nil {
+	if err := s.syncDir(filepath.Dir(path)); err != nil {
 		s.disk.remove(path)
 		return diskError(err)
 	}
@@ -122,7 +122,16 @@ func (s *Spool) replace(path string, content any) (renamed bool, err error) {
 		s.disk.remove(tmp)
 		return false, diskError(err)
 	}
-	return true, diskError(s.disk.syncDir(filepath.Dir(path)))
+	return true, diskError(s.syncDir(filepath.Dir(path)))
+}
+
+// syncDir makes what was renamed and removed in a directory durable. The queue's
+// is where many sessions meet; a mailbox is locked by the one who changes it.
+func (s *Spool) syncDir(dir string) error {
+	if dir == filepath.Join(s.dir, "queue") {
+		return s.queue.sync.do(func() error { return s.disk.syncDir(dir) })
+	}
+	return s.disk.syncDir(dir)
 }
 
 // errPoisoned is a file that cannot be one of ours as it is.

@@ -35,6 +35,8 @@ type Envelope struct {
 // as accepted are <ID>.mail; the envelope as last updated, if it ever was, is
 // <ID>.state, so that a retry does not write the body again.
 type queue struct {
+	sync sharedSync // of the directory
+
 	mu      sync.Mutex
 	next    uint64
 	entries map[string]Envelope // by ID
@@ -217,7 +219,7 @@ func (s *Spool) Remove(id string) error {
 	if err := s.disk.remove(s.queuePath(id, ".mail")); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return diskError(err)
 	}
-	syncErr := s.disk.syncDir(filepath.Join(s.dir, "queue"))
+	syncErr := s.syncDir(filepath.Join(s.dir, "queue"))
 	s.queue.mu.Lock()
 	delete(s.queue.entries, id)
 	s.queue.mu.Unlock()
