@@ -37,6 +37,7 @@ func (c *call) other(m *Modem) *Modem {
 
 // enter moves the call on; what was planned for the old stage is off.
 func (c *call) enter(s stage) {
+	c.noticeStage(s)
 	c.stage = s
 	for _, t := range c.timers {
 		t.Stop()
@@ -59,12 +60,14 @@ func (c *call) place(number string) {
 	m := c.caller
 	m.expectCarrier()
 	if _, known := c.x.route(number); !known {
+		c.notice(NoSuchNumber, number)
 		c.after(intercept, func(now time.Time) { m.lost(now, resultNoCarrier) })
 		return
 	}
 	c.after(c.x.cfg.Setup, func(now time.Time) {
 		callee, _ := c.x.route(number)
 		if callee == nil {
+			c.notice(Busy, number)
 			m.lost(now, resultBusy)
 			return
 		}
@@ -111,6 +114,9 @@ func (c *call) connect(now time.Time) {
 		m.patience.Stop()
 		m.connected(rate)
 		m.enter(online, now)
+	}
+	if d := c.x.cfg.DropAfter; d > 0 {
+		c.after(d, func(time.Time) { c.drop() })
 	}
 }
 

@@ -15,10 +15,15 @@ type Config struct {
 	Hiss  int           // bytes of garbage that a modem takes from a line whose carrier was dropped
 	Seed  uint64        // of the noise; the same calls with the same seed spoil the same bytes
 
-	Setup   time.Duration // from the last digit to the first ring, or to the busy tone
-	RingOn  time.Duration // default 2 s
-	RingOff time.Duration // default 4 s
-	Train   time.Duration // from going off hook to CONNECT
+	Setup     time.Duration // from the last digit to the first ring, or to the busy tone
+	RingOn    time.Duration // default 2 s
+	RingOff   time.Duration // default 4 s
+	Train     time.Duration // from going off hook to CONNECT
+	DropAfter time.Duration // from CONNECT until the line loses its carrier; 0: never
+
+	// Notice, if not nil, is told what becomes of the calls. It must not block and
+	// must not call the Exchange.
+	Notice func(Notice)
 
 	Buffer  int           // bytes a modem takes beyond what the line has carried; default 64, at least 20 ms of the line
 	Tick    time.Duration // a steady stream is handed to a reader in steps of this; default 5 ms

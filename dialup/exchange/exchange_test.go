@@ -76,7 +76,7 @@ func (d *terminal) silent(within time.Duration) {
 	}
 }
 
-// pair is two modems and their terminals; B answers by itself on the first ring.
+// pair is two modems and their terminals, A at 555-0101 and B at 555-0100.
 func pair(t *testing.T, cfg Config) (a, b *terminal) {
 	t.Helper()
 	x := New(cfg)

@@ -10,14 +10,16 @@ import (
 func (m *Modem) DropCarrier() {
 	m.x.mu.Lock()
 	defer m.x.mu.Unlock()
-	c := m.call
-	if c == nil || c.stage != training && c.stage != talking {
-		return
+	if c := m.call; c != nil && (c.stage == training || c.stage == talking) {
+		c.drop()
 	}
+}
+
+func (c *call) drop() {
 	c.cut()
 	for _, m := range []*Modem{c.caller, c.callee} {
 		if s10 := m.set.s[10]; s10 < 255 { // 255: as if there were carrier for ever
-			m.x.after(time.Duration(s10)*time.Second/10, func(now time.Time) {
+			c.x.after(time.Duration(s10)*time.Second/10, func(now time.Time) {
 				if m.call == c {
 					m.hiss(now)
 					m.lost(now, resultNoCarrier)
