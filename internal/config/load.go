@@ -41,9 +41,19 @@ func Load(path string) (*Config, error) {
 
 func parse(text []byte) (*Config, error) {
 	c := defaults()
+	if err := Decode(text, &c); err != nil {
+		return nil, err
+	}
+	return &c, nil
+}
+
+// Decode reads TOML into a struct. The error names the lines of keys that the
+// struct does not have, or of the value that does not fit, and never the
+// value: it may be a password.
+func Decode(text []byte, into any) error {
 	d := toml.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields()
-	err := d.Decode(&c)
+	err := d.Decode(into)
 	var unknown *toml.StrictMissingError
 	if errors.As(err, &unknown) {
 		var all []error
@@ -51,7 +61,7 @@ func parse(text []byte) (*Config, error) {
 			line, _ := e.Position()
 			all = append(all, fmt.Errorf("line %d: %s is not a key that Postern knows", line, strings.Join(e.Key(), ".")))
 		}
-		return nil, errors.Join(all...)
+		return errors.Join(all...)
 	}
 	var wrong *toml.DecodeError
 	if errors.As(err, &wrong) {
@@ -61,12 +71,9 @@ func parse(text []byte) (*Config, error) {
 		if where != "" {
 			where += ": "
 		}
-		return nil, fmt.Errorf("line %d: %s%s", line, where, strings.TrimPrefix(wrong.Error(), "toml: "))
+		return fmt.Errorf("line %d: %s%s", line, where, strings.TrimPrefix(wrong.Error(), "toml: "))
 	}
-	if err != nil {
-		return nil, err
-	}
-	return &c, nil
+	return err
 }
 
 // readSecrets fills the passwords that are kept in files of their own.
