@@ -43,9 +43,9 @@ func (s *POP3Server) serveConn(ctx context.Context, conn net.Conn) {
 		server:   s,
 		accounts: s.Accounts,
 		ctx:      ctx,
-		r:        bufio.NewReaderSize(conn, 4<<10),
-		w:        bufio.NewWriterSize(conn, 16<<10),
-		message:  bufio.NewReaderSize(nil, 16<<10),
+		r:        bufio.NewReaderSize(conn, 1<<10),
+		w:        bufio.NewWriterSize(conn, 4<<10),
+		message:  bufio.NewReaderSize(nil, 4<<10),
 		// RFC 1939 section 7: different each time, in the form of a msg-id.
 		banner: fmt.Sprintf("<%s@%s>", rand.Text(), s.Hostname),
 		log:    s.Log.With("service", "pop3", "caller", s.Caller),
