@@ -31,6 +31,7 @@ type appliance struct {
 	upstream *mailrelay.Upstream
 	lines    []*dialup.Line
 	web      net.Listener // nil without a page
+	counting sync.Mutex   // from reading a mailbox's count to posting it
 }
 
 // openPort opens the port of a line's modem.
@@ -105,6 +106,9 @@ func gvisor(link dialup.Link) (dialup.Stack, error) {
 
 // mailChanged is told by the spool that a user's mailbox or queue is another.
 func (a *appliance) mailChanged(user string) {
+	// Two changes at once must not be posted in the wrong order.
+	a.counting.Lock()
+	defer a.counting.Unlock()
 	st, err := a.spool.Stat(user)
 	if err != nil {
 		a.log.Error("the mailbox cannot be read", "user", user, "err", err)

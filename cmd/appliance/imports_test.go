@@ -29,7 +29,8 @@ var allowed = map[string][]string{
 	"ppp/bsdcomp":         {},
 	"ppp/internal/corpus": {},
 
-	"mailrelay":          {"mailrelay/spool", "internal/status"},
+	"mailrelay":          {"mailrelay/spool", "mailrelay/ntlm", "internal/status"},
+	"mailrelay/ntlm":     {"ppp/mschap"}, // NTLM's log-in is MS-CHAP's arithmetic
 	"mailrelay/spool":    {},
 	"mailrelay/provider": {},
 
