@@ -92,6 +92,7 @@ func sum(name, data string) string {
 }
 
 func TestPppdGetsAndSendsMailWhicheverWayItLogsIn(t *testing.T) {
+	t.Parallel()
 	tel := newTelephone()
 	users := []boxUser{}
 	for _, c := range callCases {

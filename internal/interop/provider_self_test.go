@@ -12,6 +12,7 @@ import (
 
 // The strangers alone, so that a failure elsewhere is not theirs.
 func TestProviderAloneKeepsEveryByte(t *testing.T) {
+	t.Parallel()
 	p := startProvider(t, map[string]string{"alice": "upstream-alice"})
 	for i, letter := range letters("bob@example.net", "alice@example.org") {
 		p.deliver(t, "alice", letter)
