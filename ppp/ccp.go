@@ -204,12 +204,13 @@ func (l *ccpLayer) grants(kind byte) bool {
 	return false
 }
 
-// wish is the encryption that the peer should ask for: what we ask for ourselves.
+// wish is the encryption that the peer should ask for: what we ask for ourselves. It may
+// be several strengths, since a peer that named none may not do the strongest.
 func (l *ccpLayer) wish() option {
-	bits := strongest(l.allowed)
+	bits := l.allowed
 	if o, ok := find(l.request(), ccpMPPE); ok {
 		if v, _ := o.uint32(); v&l.allowed != 0 {
-			bits = strongest(v&l.allowed) | v&bitStateless
+			bits = v & (l.allowed | bitStateless)
 		}
 	}
 	return option32(ccpMPPE, bits)

@@ -123,7 +123,7 @@ func TestPPPDWithDeflate(t *testing.T) {
 	p.logIn("alice")
 	p.expect("c223 03 *", "80fd 01 01 1206010000e1", "8021 01 *")
 	p.say(protoCCP, codeConfigureRequest, 1, "1a04 7800 1804 7800 1503 2f")
-	p.expect("80fd 03 01 120601000040") // would it encrypt?
+	p.expect("80fd 03 01 1206010000e0") // would it encrypt?
 	p.say(protoCCP, codeConfigureRequest, 2, "1a04 7800 1804 7800 1503 2f")
 	p.expect("80fd 02 02 1a047800180478001503" + "2f") // it would not
 	for range 2 {

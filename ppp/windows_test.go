@@ -38,7 +38,7 @@ func TestWindows2000Call(t *testing.T) {
 	p.say(protoCCP, codeConfigureRequest, 4, "1206 00000001") // MPPC: encryption is optional there
 	p.say(protoIPCP, codeConfigureRequest, 5, "0306 00000000 8106 00000000 8206 00000000 8306 00000000 8406 00000000")
 	p.raw(protoIP, []byte{0x45, 0, 0, 20})
-	p.expect("80fd 03 04 120601000040")
+	p.expect("80fd 03 04 120601000060")
 	if len(p.got) != 0 || p.Counts().Unencrypted != 1 || p.SendIP(p.now, []byte{0x45}) {
 		t.Errorf("IP passed in clear: %+v", p.Counts())
 	}
