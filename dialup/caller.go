@@ -100,7 +100,8 @@ func (c *Caller) run(ctx context.Context, m *modem) {
 	defer c.hangup()
 	end, err := carry(ctx, m, c.conn, callConfig{
 		id: c.cfg.ID, ppp: c.cfg.PPP, newStack: c.cfg.NewStack,
-		goodbye: ppp.Reason{Side: ppp.Us, Code: codeHangup, Text: "this end hung up"},
+		// Without words: the answering side would show them as what we had to say.
+		goodbye: ppp.Reason{Side: ppp.Us, Code: codeHangup},
 		post:    c.cfg.Post,
 		online: func(_ string, up ppp.Event, s Stack) (func(context.Context) error, error) {
 			c.up, c.stack = up, s

@@ -42,7 +42,7 @@ func TestTheDemoFetchesAndSendsEveryByte(t *testing.T) {
 			if r.BytesUp < 4000 || r.BytesDown < 13000 || r.ConnectRate != 921_600 || !strings.HasPrefix(r.UpstreamTLS, "TLS 1.3") {
 				t.Errorf("result %+v", r)
 			}
-			if !strings.Contains(r.Verdict, "hung up") {
+			if !strings.HasPrefix(r.Verdict, "alice hung up after ") || strings.Contains(r.Verdict, "saying") {
 				t.Errorf("the caller hung up, but the box says %q", r.Verdict)
 			}
 		})
