@@ -51,7 +51,8 @@ type call struct {
 
 	start  time.Time
 	phase  phase
-	user   string
+	judged string // whom the last judgement was about
+	user   string // who has logged in
 	lastIP time.Time
 
 	// cause is why the call ends, the first one; zero while it does not.
@@ -72,9 +73,15 @@ type call struct {
 
 	out, packet []byte
 	writing     int // octets of the write under way
-	answers     chan ppp.Answer
+	answers     chan judgement
 	served      chan error
 	jobs        sync.WaitGroup
+}
+
+// judgement is what an Authenticator returns.
+type judgement struct {
+	user   string
+	answer ppp.Answer
 }
 
 // carry runs the call on a trained carrier until it has ended, and says why.
@@ -86,7 +93,7 @@ func carry(ctx context.Context, m *modem, conn connection, cfg callConfig) (outc
 	c := &call{
 		cfg: cfg, modem: m, conn: conn,
 		start: now, lastIP: now, phase: negotiating,
-		answers: make(chan ppp.Answer, 1),
+		answers: make(chan judgement, 1),
 		served:  make(chan error, 1),
 	}
 	if on, known := m.carrier(); known && on && m.dcdMoves {
@@ -145,8 +152,9 @@ func (c *call) run(ctx, jobs context.Context) {
 			c.down += int64(c.writing)
 			c.writing = 0
 		case <-c.wake():
-		case answer := <-c.answers:
-			c.sess.Authenticate(time.Now(), answer)
+		case j := <-c.answers:
+			c.judged = j.user
+			c.sess.Authenticate(time.Now(), j.answer)
 		case err := <-c.served:
 			c.servicesEnded(err)
 		case <-timer.C:
@@ -249,7 +257,9 @@ func (c *call) events(jobs context.Context, now time.Time) {
 		case ppp.EventAuthenticated:
 			c.phase = max(c.phase, addressing)
 			if c.user == "" {
-				c.user = userOf(ev.Auth.Name)
+				if c.user = c.judged; c.user == "" {
+					c.user = userOf(ev.Auth.Name)
+				}
 				c.cfg.post(status.CallAuthenticated{At: now, Call: c.cfg.id, User: c.user, Method: ev.Auth.Method.String()})
 			}
 		case ppp.EventEncrypted:
@@ -277,7 +287,8 @@ func userOf(name string) string { return name[strings.LastIndexByte(name, '\\')+
 func (c *call) judge(jobs context.Context, req ppp.AuthRequest) {
 	c.phase = max(c.phase, authenticating)
 	c.jobs.Go(func() {
-		c.answers <- c.cfg.auth.Authenticate(jobs, req)
+		user, answer := c.cfg.auth.Authenticate(jobs, req)
+		c.answers <- judgement{user, answer}
 	})
 }
 

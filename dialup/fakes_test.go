@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -189,19 +190,20 @@ func (s *fakeServices) count(n int) {
 // passwords judges callers from a table.
 type passwords map[string]string
 
-func (p passwords) Authenticate(ctx context.Context, req ppp.AuthRequest) ppp.Answer {
+func (p passwords) Authenticate(ctx context.Context, req ppp.AuthRequest) (string, ppp.Answer) {
 	sleep(ctx, 50*time.Millisecond) // somewhere a database is asked
-	password, found := p[userOf(req.Name)]
+	user := strings.ToLower(userOf(req.Name))
+	password, found := p[user]
 	if !found {
-		return ppp.Answer{Code: 691}
+		return user, ppp.Answer{Code: 691}
 	}
-	return ppp.Check(req, password)
+	return user, ppp.Check(req, password)
 }
 
 // slowly asks a database that is far away.
 type slowly struct{ Authenticator }
 
-func (s slowly) Authenticate(ctx context.Context, req ppp.AuthRequest) ppp.Answer {
+func (s slowly) Authenticate(ctx context.Context, req ppp.AuthRequest) (string, ppp.Answer) {
 	sleep(ctx, 2*time.Second)
 	return s.Authenticator.Authenticate(ctx, req)
 }

@@ -31,7 +31,10 @@ func (c *CallIDs) Next() status.CallID { return status.CallID(c.last.Add(1)) }
 // Authenticator judges a caller's credentials. It may take its time (a RADIUS
 // server, a database); ctx ends with the call.
 type Authenticator interface {
-	Authenticate(ctx context.Context, req ppp.AuthRequest) ppp.Answer
+	// Authenticate returns its answer and who req.Name stands for: callers type
+	// their names in any case and with a domain before them, and status and
+	// services are told one name for one user. An empty user is req.Name's.
+	Authenticate(ctx context.Context, req ppp.AuthRequest) (user string, answer ppp.Answer)
 }
 
 // LineConfig is one telephone line of an appliance.

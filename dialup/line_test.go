@@ -31,7 +31,7 @@ func TestACallIsAnsweredCarriedAndCleared(t *testing.T) {
 				t.Errorf("the caller says %+v", v)
 			}
 			end := o.verdict(n)
-			if end.Verdict.Side != status.Peer || end.Verdict.Code != ppp.CodePeerHangup || !strings.HasPrefix(end.Verdict.Text, "alice hung up after ") {
+			if end.Verdict.Side != status.Peer || end.Verdict.Code != ppp.CodePeerHangup || !strings.HasPrefix(end.Verdict.Text, "alice hung up after ") || strings.Contains(end.Verdict.Text, "saying") {
 				t.Errorf("call %d: %+v", n, end.Verdict)
 			}
 			time.Sleep(20 * time.Second)
@@ -53,6 +53,29 @@ func TestACallIsAnsweredCarriedAndCleared(t *testing.T) {
 			}
 		}
 		if got := fmt.Sprint(o.services.users); got != "[alice alice alice]" {
+			t.Errorf("the services were opened for %s", got)
+		}
+	})
+}
+
+func TestACallerIsKnownByOneNameHoweverItIsTyped(t *testing.T) {
+	inBubble(t, map[string]string{"in capitals": "ALICE", "with a domain": `OFFICE\Alice`}, func(t *testing.T, typed string) {
+		o := newOffice(t, exchange.Config{})
+		o.line(theBox, nil)
+		time.Sleep(10 * time.Second)
+		cfg := o.callerConfig(home)
+		cfg.PPP.Name = typed
+		c, err := Dial(t.Context(), cfg, theBox)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Close()
+		v := o.verdict(1).Verdict
+		o.close()
+		if call := o.board.Snapshot().Ended[0]; call.User != "alice" || !strings.HasPrefix(v.Text, "alice hung up") {
+			t.Errorf("shown as %q: %s", call.User, v.Text)
+		}
+		if got := fmt.Sprint(o.services.users); got != "[alice]" {
 			t.Errorf("the services were opened for %s", got)
 		}
 	})

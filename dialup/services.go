@@ -18,7 +18,7 @@ type Network interface {
 // packet is delivered. It opens the listeners, without waiting for anything,
 // and returns serve, which runs until ctx ends and has joined all that it
 // started when it returns. The listeners die with the call if serve is never
-// run. user is the name that PPP authenticated.
+// run. user is who the Authenticator said that the caller is.
 type Services interface {
 	Open(user string, network Network) (serve func(ctx context.Context) error, err error)
 }

@@ -27,21 +27,21 @@ func (c callers) find(name string) (config.User, bool) {
 	return config.User{}, false
 }
 
-// Authenticate judges a caller's log-in to PPP.
-func (c callers) Authenticate(_ context.Context, req ppp.AuthRequest) ppp.Answer {
+// Authenticate judges a caller's log-in to PPP and says whose name it is.
+func (c callers) Authenticate(_ context.Context, req ppp.AuthRequest) (user string, answer ppp.Answer) {
 	u, known := c.find(req.Name)
 	password := u.DialPassword.Reveal()
 	if !known {
 		// Compute all the same, so that time tells no names.
 		password = rand.Text()
 	}
-	answer := ppp.Check(req, password)
+	answer = ppp.Check(req, password)
 	if !known {
-		return ppp.Answer{Code: answer.Code, Message: answer.Message}
+		return "", ppp.Answer{Code: answer.Code, Message: answer.Message}
 	}
 	policy := pppPolicy(c.cfg.EncryptionFor(u))
 	answer.Encryption = &policy
-	return answer
+	return u.Name, answer
 }
 
 // Account finds who logs in to a mail server.

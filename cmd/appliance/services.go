@@ -31,9 +31,6 @@ type mailServices struct {
 // Open opens the mail ports on the caller's network. The log-in there is the
 // mail program's and says whose mailbox it is; user is only who dialled.
 func (m mailServices) Open(user string, network dialup.Network) (serve func(context.Context) error, err error) {
-	if u, ok := m.callers.find(user); ok {
-		user = u.Name
-	}
 	pop3 := &mailrelay.POP3Server{
 		Spool: m.box.spool, Accounts: m.callers, Hostname: m.box.cfg.Hostname, Caller: user, Log: m.box.log,
 	}

@@ -40,6 +40,9 @@ func OpenPTY(m *Modem) (*PTY, error) {
 	return p, nil
 }
 
+// Close gives back a PTY that is not served; Serve does so itself.
+func (p *PTY) Close() error { return p.f.Close() }
+
 // Path is what to open, such as /dev/pts/3.
 func (p *PTY) Path() string { return p.path }
 
