@@ -82,7 +82,7 @@ func TestCompressedBytesAreRightOverANoisyLine(t *testing.T) {
 				p := newPair(t, a, c)
 				p.exchange()
 				p.spoil = spoiler(7, 1000)
-				const n = 3000
+				const n = 1000
 				came, late, wrong := 0, 0, 0
 				for i := range n {
 					pkt := []byte(fmt.Sprintf("E packet %06d of many, %06d octets of which compress well", i, i))

@@ -7,7 +7,18 @@ import (
 )
 
 // alive notes that the peer is there.
-func (s *Session) alive() { s.heardAt, s.echoes = s.now, 0 }
+func (s *Session) alive() { s.heardAt, s.goodAt, s.echoes = s.now, s.now, 0 }
+
+// noiseLimit is how long frames that are all spoiled pass for a peer.
+const noiseLimit = time.Minute
+
+// spoiled notes a frame with a wrong FCS. On a noisy line it shows that somebody sends
+// as well as a good one would; but a modem without carrier may send garbage for ever.
+func (s *Session) spoiled() {
+	if s.now.Sub(s.goodAt) < noiseLimit {
+		s.heardAt, s.echoes = s.now, 0
+	}
+}
 
 // echoTimer returns when the silence of the line has lasted long enough to ask; zero for never.
 func (s *Session) echoTimer() time.Time {

@@ -287,7 +287,7 @@ func TestDeliveredBytesAreRightOverANoisyLine(t *testing.T) {
 				t.Fatalf("%v: %q, %+v", st, p.a.cipher, p.a.reason)
 			}
 			p.spoil = spoiler(uint64(st), 1000)
-			const n = 3000
+			const n = 1000
 			late, wrong := 0, 0
 			for i := range n {
 				pkt := bytes.Repeat([]byte{byte(i), byte(i >> 8)}, 50)

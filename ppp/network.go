@@ -78,13 +78,17 @@ func (s *Session) protocolRejected(proto uint16) {
 	case s.auth != nil && proto == s.auth.protocol() && s.phase == phaseAuthenticate:
 		s.end(Reason{Peer, CodeAuthRefused, s.them() + " agreed to " + s.method.String() + " and then rejected it"})
 	case s.phase != phaseNetwork:
+	// The layer sends a Terminate-Request (RFC 1661 section 4.1), which such a peer does not answer:
+	// what follows from the end of the layer does not wait for that.
 	case proto == protoCCP, proto == protoCompressed:
 		if s.ccp.state > starting {
 			s.ccp.on(evRXJMinus)
+			s.crypt.finished()
 		}
 	case proto == protoIPCP, proto == protoIP:
 		if s.ipcp.state > starting {
 			s.ipcp.on(evRXJMinus)
+			s.net.finished()
 		}
 	}
 }

@@ -324,6 +324,22 @@ func TestEchoesHandedBackByTheLineAreNoLife(t *testing.T) {
 	}
 }
 
+func TestEndlessGarbageIsNoPeer(t *testing.T) {
+	p := openIP(t)
+	garbage := []byte{0x7e, 1, 2, 3, 4, 5, 6, 0x7e}
+	for range 120 {
+		p.wait(time.Second)
+		p.Input(p.now, garbage)
+		if p.now.Sub(epoch) == 50*time.Second && p.ended > 0 {
+			t.Errorf("given up after 50 s of noise: %+v", p.reason)
+		}
+	}
+	p.drain(p.now)
+	if p.ended != 1 || p.reason.Code != CodeEchoTimeout {
+		t.Errorf("%d ends, %+v", p.ended, p.reason)
+	}
+}
+
 func TestLoopedLineIsToldFromAPeer(t *testing.T) {
 	e := newEnd(t, answererConfig())
 	now := epoch

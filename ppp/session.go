@@ -59,7 +59,8 @@ type Session struct {
 	next   int    // the first event not taken yet
 	rx     []byte // what the packets in events point into
 
-	heardAt time.Time // when the last frame came
+	heardAt time.Time // when the last sign of the peer came,
+	goodAt  time.Time // and the last good frame
 	echoes  int       // sent since
 	badFCS  uint64    // bad frames noticed so far
 	echoID  byte
@@ -88,7 +89,7 @@ const (
 // New starts a session, with LCP's first packet. now is the time; all later calls
 // give a later one.
 func New(cfg Config, now time.Time) *Session {
-	s := &Session{cfg: cfg.withDefaults(), now: now, heardAt: now}
+	s := &Session{cfg: cfg.withDefaults(), now: now, heardAt: now, goodAt: now}
 	s.setupBy = now.Add(s.cfg.SetupLimit)
 	s.link, s.crypt, s.net = newLCP(s), &ccpLayer{s: s}, &ipcpLayer{s: s}
 	s.lcp = s.automaton(protoLCP, s.link)
@@ -115,9 +116,8 @@ func (s *Session) Input(now time.Time, wire []byte) {
 		var frame []byte
 		frame, wire = s.deframer.Next(wire)
 		if bad := s.deframer.Counts().BadFCS; bad != s.badFCS {
-			// What noise has spoiled still shows that somebody sends.
 			s.badFCS = bad
-			s.alive()
+			s.spoiled()
 			s.net.lost()
 		}
 		if frame == nil {
