@@ -27,6 +27,7 @@ const usage = `Postern answers telephone lines and relays mail.
   appliance serve --config FILE    answer the lines until told to stop (SIGTERM)
   appliance check --config FILE    check a configuration and say what it means
   appliance demo [--help]          a whole call in one process, without hardware
+  appliance exchange [--help]      a telephone network in software, for emulators and tests
   appliance version
 `
 
@@ -59,6 +60,8 @@ func dispatch(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 		return checkCommand(args, stdout, stderr)
 	case "demo":
 		return demoCommand(ctx, args, stdout, stderr)
+	case "exchange":
+		return exchangeCommand(ctx, args, stdout, stderr)
 	case "version":
 		fmt.Fprintln(stdout, version())
 		return nil
