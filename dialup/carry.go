@@ -2,6 +2,7 @@ package dialup
 
 import (
 	"context"
+	"net/netip"
 	"strings"
 	"sync"
 	"time"
@@ -51,9 +52,10 @@ type call struct {
 
 	start  time.Time
 	phase  phase
-	judged string // whom the last judgement was about
-	user   string // who has logged in
-	lastIP time.Time
+	judged string     // whom the last judgement was about
+	user   string     // who has logged in
+	local  netip.Addr // ours, once IP is up
+	lastIP time.Time  // from the caller to us
 
 	// cause is why the call ends, the first one; zero while it does not.
 	cause ppp.Reason
@@ -222,7 +224,7 @@ func (c *call) tick(now time.Time) {
 		c.traffic()
 	}
 	if c.endBy.IsZero() && due(c.idleAt()) {
-		c.end(now, ppp.Reason{Side: ppp.Us, Code: ppp.CodeIdleLimit, Text: "no packet went either way for " + spoken(c.cfg.idleLimit)})
+		c.end(now, ppp.Reason{Side: ppp.Us, Code: ppp.CodeIdleLimit, Text: "no packet came for it in " + spoken(c.cfg.idleLimit)})
 	}
 	if c.endBy.IsZero() && due(c.sessionAt()) {
 		c.end(now, ppp.Reason{Side: ppp.Us, Code: ppp.CodeSessionLimit, Text: "the limit of " + spoken(c.cfg.sessionLimit) + " for a call was reached"})
@@ -267,7 +269,9 @@ func (c *call) events(jobs context.Context, now time.Time) {
 		case ppp.EventIPUp:
 			c.ipUp(jobs, now, ev)
 		case ppp.EventPacket:
-			c.lastIP = now
+			if isFor(ev.Packet, c.local) {
+				c.lastIP = now
+			}
 			if c.stack != nil {
 				c.stack.Deliver(ev.Packet)
 			}
@@ -277,6 +281,14 @@ func (c *call) events(jobs context.Context, now time.Time) {
 			c.endBy = now.Add(drainWait)
 		}
 	}
+}
+
+// isFor reports whether an IPv4 packet is addressed to one host. What a caller
+// sends to others is no use of the call: Windows' NetBIOS broadcasts, and
+// programs that look for the internet, would keep a forgotten one up for ever.
+func isFor(packet []byte, host netip.Addr) bool {
+	const destination = 16 // RFC 791 section 3.1
+	return len(packet) >= destination+4 && netip.AddrFrom4([4]byte(packet[destination:])) == host
 }
 
 // userOf takes off the domain that Windows may put before the name.
@@ -303,7 +315,7 @@ func (c *call) ipUp(jobs context.Context, now time.Time, up ppp.Event) {
 		c.fail(now, "there is no TCP/IP for the call: "+err.Error())
 		return
 	}
-	c.stack = stack
+	c.stack, c.local = stack, up.Local
 	serve, err := c.cfg.online(c.user, up, stack)
 	if err != nil {
 		c.fail(now, "the services could not be opened: "+err.Error())
@@ -332,7 +344,7 @@ func (c *call) fill(now time.Time) {
 		if !found {
 			break
 		}
-		c.packet, c.lastIP = packet, now
+		c.packet = packet
 		if c.sess.SendIP(now, packet) {
 			c.out = c.sess.Output(c.out)
 		}

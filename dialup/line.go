@@ -59,7 +59,7 @@ type LineConfig struct {
 	Names    []string
 	Services Services
 
-	IdleLimit    time.Duration // without an IP packet either way; 0: none
+	IdleLimit    time.Duration // without an IP packet from the caller to the box; 0: none
 	SessionLimit time.Duration // from CONNECT; 0: none
 
 	CallIDs *CallIDs

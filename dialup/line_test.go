@@ -198,7 +198,6 @@ func TestLimitsEndACall(t *testing.T) {
 	inBubble(t, map[string]limits{
 		"idle after packets both ways": {time.Minute, 0, both, ppp.CodeIdleLimit},
 		"idle after packets to it":     {time.Minute, 0, func(o *office) { o.last(&o.calls).send(ipPacket(1, 99)) }, ppp.CodeIdleLimit},
-		"idle after packets from it":   {time.Minute, 0, func(o *office) { o.last(&o.stacks).send(ipPacket(1, 99)) }, ppp.CodeIdleLimit},
 		"session":                      {0, 5 * time.Minute, both, ppp.CodeSessionLimit},
 	}, func(t *testing.T, l limits) {
 		o := newOffice(t, exchange.Config{})
@@ -218,6 +217,28 @@ func TestLimitsEndACall(t *testing.T) {
 		end := o.verdict(1)
 		if lasted := end.At.Sub(start); end.Verdict.Code != l.code || lasted < 4*time.Minute || lasted > 6*time.Minute {
 			t.Errorf("after %v: %+v", lasted, end.Verdict)
+		}
+		o.close()
+	})
+}
+
+func TestPacketsThatAreNotForTheBoxKeepNoCallUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := newOffice(t, exchange.Config{})
+		o.line(theBox, func(cfg *LineConfig) { cfg.IdleLimit = time.Minute })
+		time.Sleep(10 * time.Second)
+		c := o.call()
+		start := time.Now()
+		browse := ipPacket(1, 99)
+		copy(browse[16:], []byte{10, 64, 64, 255})
+		for len(o.ended()) == 0 && time.Since(start) < 10*time.Minute {
+			o.last(&o.calls).send(browse)
+			o.last(&o.stacks).send(ipPacket(2, 99)) // nor what the box says to it
+			time.Sleep(10 * time.Second)
+		}
+		c.Close()
+		if end := o.verdict(1); end.Verdict.Code != ppp.CodeIdleLimit || end.At.Sub(start) > 2*time.Minute {
+			t.Errorf("after %v: %+v", end.At.Sub(start), end.Verdict)
 		}
 		o.close()
 	})
