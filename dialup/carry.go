@@ -131,7 +131,9 @@ func (c *call) run(ctx, jobs context.Context) {
 		c.events(jobs, now)
 		c.fill(now)
 		if c.finished(now) {
-			c.because(c.cfg.goodbye) // PPP's end did not come in time
+			if !c.over {
+				c.cut(now, ppp.Reason{Side: ppp.Line, Code: ppp.CodeCarrierLost, Text: "PPP did not end in time"})
+			}
 			return
 		}
 		timer.Reset(c.deadline().Sub(now))

@@ -14,9 +14,9 @@ func (c *call) servicesEnded(err error) {
 	c.fail(time.Now(), "the services ended early: "+err.Error())
 }
 
-// end closes PPP in order; the first reason is the call's.
+// end closes PPP in order. The cause comes with PPP's EventEnded, which may know
+// an earlier one: a Terminate-Request just before.
 func (c *call) end(now time.Time, why ppp.Reason) {
-	c.because(why)
 	if c.endBy.IsZero() {
 		c.endBy = now.Add(endWait)
 		c.sess.Close(now, why)

@@ -159,6 +159,30 @@ func TestShutdownEndsTheCallInOrder(t *testing.T) {
 	})
 }
 
+func TestACallerWhoHungUpJustBeforeTheShutdownHasHungUp(t *testing.T) {
+	cases := make(map[string]time.Duration)
+	// The Terminate-Request of a dozen octets is at the box in less than 100 ms,
+	// and the carrier is gone some hundreds later.
+	for ms := 100; ms < 700; ms += 50 {
+		cases[fmt.Sprintf("%d ms", ms)] = time.Duration(ms) * time.Millisecond
+	}
+	inBubble(t, cases, func(t *testing.T, after time.Duration) {
+		o := newOffice(t, exchange.Config{Delay: 60 * time.Millisecond})
+		o.line(theBox, nil)
+		time.Sleep(10 * time.Second)
+		c := o.call()
+		go c.Close()
+		time.Sleep(after)
+		o.stop()
+		o.joined.Wait()
+		<-c.Done()
+		if v := o.verdict(1).Verdict; v.Code != ppp.CodePeerHangup {
+			t.Errorf("%+v", v)
+		}
+		o.close()
+	})
+}
+
 func TestShutdownInAnyPhaseIsShort(t *testing.T) {
 	cases := make(map[string]time.Duration)
 	for ms := 0; ms < 9000; ms += 300 {
