@@ -4,16 +4,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/base64"
-	"fmt"
 	"math/rand/v2"
-	"net"
-	"net/netip"
-	"net/textproto"
 	"strings"
 	"time"
-
-	"github.com/emersion/go-sasl"
-	"github.com/emersion/go-smtp"
 )
 
 // The demo's user, here and at the provider.
@@ -58,122 +51,45 @@ func wrap(s string) string {
 	return b.String() + s + "\r\n"
 }
 
-// dialer opens connections over the call.
-type dialer interface {
-	Dial(ctx context.Context, to netip.AddrPort) (net.Conn, error)
-}
-
-// fetchDemoMail is the mail program that receives: it logs in by POP3, fetches
-// every message, deletes it, and quits.
-func fetchDemoMail(ctx context.Context, call dialer, box netip.Addr, tale *story) ([][]byte, error) {
-	conn, err := call.Dial(ctx, netip.AddrPortFrom(box, portPOP3))
+// fetchDemoMail fetches every message, deletes it, and quits.
+func fetchDemoMail(ctx context.Context, program mailProgram, tale *story) ([][]byte, error) {
+	box, err := program.receive(ctx)
 	if err != nil {
 		return nil, err
 	}
-	defer context.AfterFunc(ctx, func() { conn.Close() })()
-	p := &demoPOP3{textproto.NewConn(conn)}
-	defer p.Close()
-	if _, err := p.answer(); err != nil {
-		return nil, err
-	}
-	if _, err := p.ask("USER %s", demoUser); err != nil {
-		return nil, err
-	}
-	if _, err := p.ask("PASS %s", demoPassword); err != nil {
-		return nil, err
-	}
-	var n, octets int
-	stat, err := p.ask("STAT")
+	defer box.close()
+	n, octets, err := box.stat()
 	if err != nil {
 		return nil, err
-	}
-	if _, err := fmt.Sscanf(stat, "+OK %d %d", &n, &octets); err != nil {
-		return nil, fmt.Errorf("POP3 STAT answered %q", stat)
 	}
 	tale.tell("pop3", "logged in; %d messages wait, %d octets", n, octets)
 	var messages [][]byte
 	for i := 1; i <= n; i++ {
 		began := time.Now()
-		if _, err := p.ask("RETR %d", i); err != nil {
-			return nil, err
-		}
-		m, err := readDotLines(p.R)
+		m, err := box.retrieve(i)
 		if err != nil {
-			return nil, fmt.Errorf("POP3 RETR %d: %w", i, err)
+			return nil, err
 		}
 		took := time.Since(began)
 		tale.tell("pop3", "message %d: %d octets in %.1f s, %.0f bytes/s", i, len(m), took.Seconds(), float64(len(m))/took.Seconds())
 		messages = append(messages, m)
-		if _, err := p.ask("DELE %d", i); err != nil {
+		if err := box.delete(i); err != nil {
 			return nil, err
 		}
 	}
-	_, err = p.ask("QUIT")
-	return messages, err
+	return messages, box.quit()
 }
 
-// demoPOP3 is a POP3 connection of the demo's mail program.
-type demoPOP3 struct{ *textproto.Conn }
-
-func (p *demoPOP3) ask(format string, args ...any) (string, error) {
-	if err := p.PrintfLine(format, args...); err != nil {
-		return "", err
-	}
-	line, err := p.answer()
-	if err != nil {
-		verb, _, _ := strings.Cut(format, " ") // the rest may be a password
-		err = fmt.Errorf("POP3 %s: %w", verb, err)
-	}
-	return line, err
-}
-
-func (p *demoPOP3) answer() (string, error) {
-	line, err := p.ReadLine()
-	if err == nil && !strings.HasPrefix(line, "+OK") {
-		err = fmt.Errorf("the box answered %q", line)
-	}
-	return line, err
-}
-
-// readDotLines reads a multi-line answer to the byte; textproto's own reader
-// would turn CRLF into LF.
-func readDotLines(r interface{ ReadBytes(byte) ([]byte, error) }) ([]byte, error) {
-	var m []byte
-	for {
-		line, err := r.ReadBytes('\n')
-		if err != nil {
-			return nil, err
-		}
-		if bytes.Equal(line, []byte(".\r\n")) {
-			return m, nil
-		}
-		m = append(m, bytes.TrimPrefix(line, []byte("."))...)
-	}
-}
-
-// sendDemoMail is the mail program that sends.
-func sendDemoMail(ctx context.Context, call dialer, box netip.Addr, messages [][]byte, tale *story) error {
-	conn, err := call.Dial(ctx, netip.AddrPortFrom(box, portSMTP))
-	if err != nil {
-		return err
-	}
-	defer context.AfterFunc(ctx, func() { conn.Close() })()
-	c := smtp.NewClient(conn)
-	defer c.Close()
-	if err := c.Hello("oldpc"); err != nil {
-		return fmt.Errorf("SMTP EHLO: %w", err)
-	}
-	if err := c.Auth(sasl.NewPlainClient("", demoUser, demoPassword)); err != nil {
-		return fmt.Errorf("SMTP AUTH: %w", err)
-	}
+func sendDemoMail(ctx context.Context, program mailProgram, messages [][]byte, tale *story) error {
+	letters := make([]letter, len(messages))
 	for i, m := range messages {
-		began := time.Now()
-		if err := c.SendMail(demoAddress, []string{recipient(m)}, bytes.NewReader(m)); err != nil {
-			return fmt.Errorf("SMTP message %d: %w", i+1, err)
-		}
-		tale.tell("smtp", "message %d: %d octets in %.1f s; the box has it on disk", i+1, len(m), time.Since(began).Seconds())
+		letters[i] = letter{demoAddress, recipient(m), m}
 	}
-	return c.Quit()
+	began := time.Now()
+	return program.send(ctx, letters, func(i int) {
+		tale.tell("smtp", "message %d: %d octets in %.1f s; the box has it on disk", i+1, len(messages[i]), time.Since(began).Seconds())
+		began = time.Now()
+	})
 }
 
 func recipient(m []byte) string {

@@ -257,7 +257,8 @@ func (w *demoWorld) dial(ctx context.Context) (*dialup.Caller, error) {
 
 // doMail fetches and sends over the call, and compares what came.
 func (w *demoWorld) doMail(ctx context.Context, call *dialup.Caller, waiting, outgoing [][]byte, r *demoResult) error {
-	got, err := fetchDemoMail(ctx, call, call.Peer(), w.tale)
+	program := mailProgram{call, call.Peer(), demoUser, demoPassword}
+	got, err := fetchDemoMail(ctx, program, w.tale)
 	if err != nil {
 		return err
 	}
@@ -270,7 +271,7 @@ func (w *demoWorld) doMail(ctx context.Context, call *dialup.Caller, waiting, ou
 		}
 	}
 	r.Fetched = len(got)
-	return sendDemoMail(ctx, call, call.Peer(), outgoing, w.tale)
+	return sendDemoMail(ctx, program, outgoing, w.tale)
 }
 
 // arrive waits until the provider has what was sent and has lost what was
