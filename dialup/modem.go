@@ -16,6 +16,7 @@ const (
 	wakeWait    = 1500 * time.Millisecond
 	// afterCommand is the pause between init commands.
 	afterCommand = 100 * time.Millisecond
+	maxSaid      = 100 // lines of an answer that are kept; AT&V of a talkative modem has 40
 	writeWait    = 3 * time.Second
 	trainWait    = 90 * time.Second // S7 of a patient modem, with V.92 and retrains
 	lateWait     = 300 * time.Millisecond
@@ -197,7 +198,7 @@ func (m *modem) command(ctx context.Context, command string, wait time.Duration)
 		case failed, connect, busy, noAnswer, noDialtone:
 			return said, &commandError{command: command, answer: r.text}
 		case info:
-			if !strings.EqualFold(r.text, command) { // the echo
+			if len(said) < maxSaid && !strings.EqualFold(r.text, command) { // the echo
 				said = append(said, r.text)
 			}
 		}

@@ -39,6 +39,9 @@ type result struct {
 // under 80 characters; a line that never ends is noise on a bad cable.
 const maxLine = 256
 
+// maxHeld bounds the lines that wait in a scanner, in octets.
+const maxHeld = 64 << 10
+
 // lineScanner cuts the modem's byte stream into results. It never looks past
 // the line end of the result it returns, because what follows CONNECT is PPP's.
 type lineScanner struct {
@@ -50,7 +53,14 @@ type lineScanner struct {
 	fragment string // a line that may be the first half of a split code
 }
 
-func (s *lineScanner) feed(p []byte) { s.buf = append(s.buf, p...) }
+// feed takes what the modem sent. The oldest is lost of a flood that nobody
+// takes results from: a socket brings gigabytes while a write is stuck.
+func (s *lineScanner) feed(p []byte) {
+	s.buf = append(s.buf, p...)
+	if over := len(s.buf) - maxHeld; over > 0 {
+		s.buf = append(s.buf[:0], s.buf[over:]...)
+	}
+}
 
 // next returns the next complete line that is not empty.
 func (s *lineScanner) next() (result, bool) {

@@ -169,6 +169,24 @@ func TestALineWithoutEndIsBounded(t *testing.T) {
 	}
 }
 
+func TestResultsThatNobodyTakesAreBounded(t *testing.T) {
+	var s lineScanner
+	for range 1000 {
+		s.feed(bytes.Repeat([]byte("OK\r\n"), 1000))
+	}
+	s.feed([]byte("RING\r\n"))
+	if len(s.buf) > maxHeld {
+		t.Errorf("%d octets are kept", len(s.buf))
+	}
+	var last result
+	for r, found := s.next(); found; r, found = s.next() {
+		last = r
+	}
+	if last.code != ring {
+		t.Errorf("the newest is lost, %+v is the last", last)
+	}
+}
+
 func FuzzLineScanner(f *testing.F) {
 	for _, seed := range []string{
 		"\r\nRING\r\n\r\nNMBR = 5550100\r\n", "ATZ\r\r\nOK\r\n", "CONNECT 33600/ARQ/V34\r\n~\xff}#\xc0!",
