@@ -58,10 +58,11 @@ func (s *Serial) SetDTR(on bool) error {
 }
 
 // DCD says whether the modem has carrier, and whether the port can tell. A
-// port that has gone has no carrier.
+// port that has gone cannot: its next Read says so, and that the line lost its
+// carrier would be a wrong diagnosis.
 func (s *Serial) DCD() (on, known bool) {
 	lines, err := s.Lines()
-	return err == nil && lines.DCD, s.lines
+	return lines.DCD, err == nil
 }
 
 // OutputWaiting is how many bytes the kernel has still to give to the modem.

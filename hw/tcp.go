@@ -16,6 +16,10 @@ import (
 // a small receive buffer too.
 const sendBuffer = 4096
 
+// dialTimeout is less than the minutes of SYNs that the kernel has patience for,
+// so that an emulator's machine that is off is shown as absent.
+const dialTimeout = 15 * time.Second
+
 // TCP is a modem behind a socket: a modem server or an emulator's serial port.
 // It has no modem lines; its end is the modem's.
 type TCP struct {
@@ -26,6 +30,7 @@ type TCP struct {
 // without a word is noticed within half a minute.
 func DialTCP(ctx context.Context, addr string) (*TCP, error) {
 	d := net.Dialer{
+		Timeout:         dialTimeout,
 		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 10 * time.Second, Interval: 5 * time.Second, Count: 3},
 		Control: func(_, _ string, c syscall.RawConn) error {
 			var failed error
