@@ -43,7 +43,7 @@ func (s *POP3Server) serveConn(ctx context.Context, conn net.Conn) {
 		server:   s,
 		accounts: s.Accounts,
 		ctx:      ctx,
-		r:        bufio.NewReaderSize(conn, 1<<10),
+		r:        bufio.NewReaderSize(conn, 4<<10),
 		w:        bufio.NewWriterSize(conn, 4<<10),
 		message:  bufio.NewReaderSize(nil, 4<<10),
 		// RFC 1939 section 7: different each time, in the form of a msg-id.
