@@ -7,8 +7,8 @@
 //	                                          +--> PAP, CHAP
 //	                                          +--> CCP  --+-- automaton + layer
 //	                                          +--> IPCP --'
-//	                                          '--> (MPPE) --> EventPacket
-//	wire <--Output-- hdlc <-- (MPPE) <-- SendIP
+//	                                          '--> decrypt, decompress, VJ --> EventPacket
+//	wire <--Output-- hdlc <-- encrypt <-- compress <-- VJ <-- SendIP
 //	time --Advance--> timers, the earliest of which is Deadline
 //
 // PPP is symmetric, and so is the engine: Answerer is the box that picks up the
@@ -22,4 +22,8 @@
 //	for every read of the line: s.Input(now, bytes)
 //	at s.Deadline():            s.Advance(now)
 //	after each of these:        drain s.NextEvent(), write s.Output
+//
+// Checking a caller may need somebody else, who takes time. EventAuth hands the
+// request out, and the session goes on when Authenticate brings the answer; Check makes
+// one from a clear password.
 package ppp
