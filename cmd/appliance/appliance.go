@@ -83,6 +83,7 @@ func newAppliance(cfg *config.Config, open openPort, stack newStack, log *slog.L
 			Open:         func(ctx context.Context) (dialup.Port, error) { return open(ctx, line) },
 			Init:         line.Init,
 			Rings:        line.Rings,
+			CallerID:     *line.CallerID,
 			PPP:          pppConfig(cfg, rand.Reader),
 			Pool:         pool,
 			Auth:         callers{cfg},

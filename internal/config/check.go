@@ -20,8 +20,13 @@ func (c *Config) check() error {
 	if !filepath.IsAbs(c.StateDir) {
 		f.add("state_dir: %q is not an absolute path", c.StateDir)
 	}
-	if c.Hostname == "" || strings.ContainsAny(c.Hostname, " \t\r\n/") {
+	if !isHostName(c.Hostname) {
 		f.add("hostname: %q is not a host name", c.Hostname)
+	}
+	for _, a := range c.Aliases {
+		if !isHostName(a) {
+			f.add("aliases: %q is not a host name", a)
+		}
 	}
 	c.checkLines(&f)
 	c.checkPPP(&f)
@@ -39,6 +44,19 @@ type faults []error
 
 func (f *faults) add(format string, args ...any) {
 	*f = append(*f, fmt.Errorf(format, args...))
+}
+
+// isHostName reports whether DNS can answer for name and SMTP greet with it
+// (RFC 1123 section 2.1, and the underscores of Windows networks).
+func isHostName(name string) bool {
+	for label := range strings.SplitSeq(name, ".") {
+		if len(label) < 1 || len(label) > 63 || strings.ContainsFunc(label, func(r rune) bool {
+			return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_')
+		}) {
+			return false
+		}
+	}
+	return len(name) <= 253
 }
 
 func (c *Config) checkLines(f *faults) {
@@ -78,8 +96,8 @@ func (c *Config) checkPPP(f *faults) {
 	if len(c.PPP.Auth) == 0 {
 		f.add("[ppp] auth is empty; nobody could log in")
 	}
-	if len(c.PPP.MPPE) == 0 && c.PPP.Encryption != EncryptionOff {
-		f.add("[ppp] mppe is empty; set encryption to \"off\" if no encryption is wanted")
+	if len(c.PPP.MPPE) == 0 {
+		f.add("[ppp] mppe is empty; leave it out, and set encryption to \"off\" if no encryption is wanted")
 	}
 	if c.PPP.Encryption == EncryptionRequire && !c.microsoftAllowed() {
 		f.add("[ppp] encryption = \"require\" needs mschapv2 or mschap in auth: only these make keys")

@@ -14,7 +14,7 @@ type Config struct {
 	// mail servers greet with it.
 	Hostname string `toml:"hostname"`
 	// Aliases are further names that DNS answers for, such as the old mail
-	// server's that is still set in the caller's mail program. "*" is every name.
+	// server's that is still set in the caller's mail program.
 	Aliases []string `toml:"aliases"`
 
 	Lines     []Line     `toml:"line"`
@@ -35,6 +35,8 @@ type Line struct {
 	// Rings is how many RINGs are awaited before ATA. Caller ID comes between
 	// the first and the second.
 	Rings int `toml:"rings"`
+	// CallerID is whether the modem is asked to show who calls; nil is yes.
+	CallerID *bool `toml:"caller_id"`
 }
 
 // PPP is what the box asks of every caller's PPP.
@@ -44,8 +46,8 @@ type PPP struct {
 	MPPE       []MPPE      `toml:"mppe"`       // allowed key lengths
 	LocalIP    netip.Addr  `toml:"local_ip"`
 	Pool       Prefix      `toml:"pool"`
-	// IdleLimit ends a call on which no IP packet moved; SessionLimit ends any
-	// call. 0 is no limit.
+	// IdleLimit ends a call on which the caller has sent the box no IP packet for
+	// so long; SessionLimit ends any call. 0 is no limit.
 	IdleLimit    Duration `toml:"idle_limit"`
 	SessionLimit Duration `toml:"session_limit"`
 }
@@ -151,6 +153,10 @@ func (c *Config) fill() {
 		}
 		if l.Rings == 0 {
 			l.Rings = 1
+		}
+		if l.CallerID == nil {
+			yes := true
+			l.CallerID = &yes
 		}
 	}
 	for i := range c.Users {

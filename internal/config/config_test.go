@@ -84,7 +84,7 @@ func TestWhatIsNotSetHasItsDefault(t *testing.T) {
 	if alice.MailPassword.Reveal() != "dial-s3cret" {
 		t.Error("the mail password is not the dial password by default")
 	}
-	if l := c.Lines[0]; l.Baud != 115200 || len(l.Init) != 2 || l.Rings != 1 {
+	if l := c.Lines[0]; l.Baud != 115200 || len(l.Init) != 2 || l.Rings != 1 || !*l.CallerID {
 		t.Errorf("line defaults: %+v", l)
 	}
 	if c.EncryptionFor(alice) != EncryptionPrefer || c.StateDir == "" || c.Hostname == "" || time.Duration(c.Upstreams[0].Poll) != 5*time.Minute {
@@ -129,6 +129,9 @@ func TestEveryMistakeIsNamedWithItsPlace(t *testing.T) {
 		{"no password", `dial_password = "dial-s3cret"`, ``, []string{`"alice"`, "dial_password"}},
 		{"two passwords", `dial_password = "dial-s3cret"`, "dial_password = \"dial-s3cret\"\ndial_password_file = \"x\"", []string{`"alice"`, "keep one"}},
 		{"init", `"ATZ"`, `"+++"`, []string{`"line1"`, "+++"}},
+		{"hostname", `"mail.postern.lan"`, `"mail.postern.lan\u0000"`, []string{"hostname"}},
+		{"alias", `hostname  =`, "aliases = [\"*\"]\nhostname  =", []string{"aliases", "*"}},
+		{"no key length for a user", "\"prefer\"\nmppe       = [\"128\", \"56\", \"40\"]", "\"off\"\nmppe = []", []string{"mppe is empty"}},
 		{"address", `"alice@example.org"`, `"alice"`, []string{`"alice"`, "mail address"}},
 		{"keys without Microsoft", `["mschapv2", "mschap", "chap", "pap"]`, `["chap"]`, []string{`"alice"`, "mschapv2"}},
 		{"state_dir", `"/var/lib/postern"`, `"postern"`, []string{"state_dir", "absolute"}},
