@@ -5,6 +5,7 @@ import (
 	"context"
 	"embed"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"html/template"
 	"log/slog"
@@ -93,35 +94,53 @@ func (p *panel) json(w http.ResponseWriter, _ *http.Request) {
 	}
 }
 
-// minGap is the shortest time between two pushes: traffic counters change with
-// every packet and a page need not.
-const minGap = 500 * time.Millisecond
+const (
+	// minGap is the shortest time between two pushes: traffic counters change with
+	// every packet and a page need not.
+	minGap = 500 * time.Millisecond
+	// refresh is the longest: ages on the page grow though nothing happens, and
+	// a browser that went without a word is noticed by writing to it.
+	refresh = 15 * time.Second
+	// pushLimit is how long a browser may take no bytes.
+	pushLimit = 30 * time.Second
+)
 
 // events pushes the changing part of the page until the browser leaves.
 func (p *panel) events(w http.ResponseWriter, r *http.Request) {
-	out := http.NewResponseController(w)
 	w.Header().Set("Content-Type", "text/event-stream")
-	ctx := r.Context()
-	p.board.Watch(ctx, func(s status.Snapshot) bool {
-		body, err := p.render("state.html", s)
-		if err != nil {
-			p.log.Error("the status page could not be rendered", "err", err)
-			return false
-		}
-		data := "data: " + strings.ReplaceAll(strings.TrimSpace(string(body)), "\n", "\ndata: ") + "\n\n"
-		if _, err := w.Write([]byte(data)); err != nil {
-			return false
-		}
-		if err := out.Flush(); err != nil {
-			return false
-		}
-		gap := time.NewTimer(minGap)
-		defer gap.Stop()
-		select {
-		case <-ctx.Done():
-			return false
-		case <-gap.C:
-			return true
-		}
-	})
+	for listening := true; listening && r.Context().Err() == nil; {
+		turn, cancel := context.WithTimeout(r.Context(), refresh)
+		p.board.Watch(turn, func(s status.Snapshot) bool {
+			if listening = p.push(w, s); !listening {
+				return false
+			}
+			gap := time.NewTimer(minGap)
+			defer gap.Stop()
+			select {
+			case <-turn.Done():
+				return false
+			case <-gap.C:
+				return true
+			}
+		})
+		cancel()
+	}
+}
+
+// push sends one event and reports whether the browser took it.
+func (p *panel) push(w http.ResponseWriter, s status.Snapshot) bool {
+	body, err := p.render("state.html", s)
+	if err != nil {
+		p.log.Error("the status page could not be rendered", "err", err)
+		return false
+	}
+	out := http.NewResponseController(w)
+	if err := out.SetWriteDeadline(time.Now().Add(pushLimit)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return false
+	}
+	data := "data: " + strings.ReplaceAll(strings.TrimSpace(string(body)), "\n", "\ndata: ") + "\n\n"
+	if _, err := w.Write([]byte(data)); err != nil {
+		return false
+	}
+	return out.Flush() == nil
 }

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"postern/internal/status"
@@ -150,4 +151,24 @@ func TestAChangeIsPushed(t *testing.T) {
 	waitFor("Nobody is calling.")
 	b.Post(status.CallStarted{At: noon, Call: 1, Line: "line9", Number: "5550123"})
 	waitFor("5550123")
+}
+
+func TestThePageGrowsOlderThoughNothingHappens(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &status.Board{}
+		b.Post(status.LineChanged{At: time.Now(), Line: "line1", State: status.LineReady})
+		h, err := New("mail.postern.lan", b, slog.New(slog.DiscardHandler), time.Now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 3*refresh-time.Second)
+		defer cancel()
+		stream := httptest.NewRecorder()
+		h.ServeHTTP(stream, httptest.NewRequestWithContext(ctx, http.MethodGet, "/events", nil))
+		for _, age := range []string{"<td>0 s ago</td>", "<td>15 s ago</td>", "<td>30 s ago</td>"} {
+			if strings.Count(stream.Body.String(), age) != 1 {
+				t.Errorf("the line was not shown once as ready since %s", age)
+			}
+		}
+	})
 }

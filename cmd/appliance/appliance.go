@@ -12,6 +12,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/net/netutil"
+
 	"postern/dialup"
 	"postern/dialup/netstack"
 	"postern/hw"
@@ -165,8 +167,13 @@ func (a *appliance) close() error {
 }
 
 const (
+	// What a browser may take of each: a request's header, a page (event streams
+	// set their own), the pause before its next request, and our end.
 	headerTimeout = 10 * time.Second
+	pageTimeout   = 30 * time.Second
+	idleTimeout   = time.Minute
 	stopTimeout   = 2 * time.Second
+	maxBrowsers   = 64 // connections; further ones wait
 )
 
 func (a *appliance) serveWeb(ctx context.Context) error {
@@ -174,14 +181,18 @@ func (a *appliance) serveWeb(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	var stopped sync.WaitGroup
+	defer stopped.Wait()
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
 	server := &http.Server{
 		Handler:           page,
 		ReadHeaderTimeout: headerTimeout,
+		WriteTimeout:      pageTimeout,
+		IdleTimeout:       idleTimeout,
 		BaseContext:       func(net.Listener) context.Context { return ctx }, // ends the event streams
 		ErrorLog:          slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
 	}
-	var stopped sync.WaitGroup
-	defer stopped.Wait()
 	stopped.Go(func() {
 		<-ctx.Done()
 		limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
@@ -190,7 +201,7 @@ func (a *appliance) serveWeb(ctx context.Context) error {
 			report(a.log, "a browser", server.Close())
 		}
 	})
-	if err := server.Serve(a.web); !errors.Is(err, http.ErrServerClosed) {
+	if err := server.Serve(netutil.LimitListener(a.web, maxBrowsers)); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
 	return nil
