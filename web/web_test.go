@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"reflect"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -99,6 +100,14 @@ func TestTheStatusIsJSONForPrograms(t *testing.T) {
 	var got status.Snapshot
 	if err := json.Unmarshal([]byte(body), &got); err != nil {
 		t.Fatal(err)
+	}
+	for _, word := range []string{`"State": "online"`, `"State": "fault"`, `"Side": "the caller"`} {
+		if !strings.Contains(body, word) {
+			t.Errorf("the JSON does not say %s", word)
+		}
+	}
+	if !reflect.DeepEqual(got.Lines, busyBoard().Snapshot().Lines) {
+		t.Errorf("the lines come back as %+v", got.Lines)
 	}
 	if len(got.Calls) != 1 || got.Calls[0].User != "alice" || got.Ended[0].Verdict.Code != "peer-hangup" {
 		t.Errorf("got %+v", got)

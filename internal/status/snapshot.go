@@ -1,6 +1,7 @@
 package status
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"time"
@@ -29,13 +30,31 @@ const (
 	LineFault                        // the modem does not do as told; Detail says what
 )
 
+var lineStates = [...]string{"absent", "starting", "ready", "ringing", "training", "negotiating", "online", "hanging up", "fault"}
+
 // String is the word the page and the console show.
-func (s LineState) String() string {
-	words := [...]string{"absent", "starting", "ready", "ringing", "training", "negotiating", "online", "hanging up", "fault"}
-	if s < 0 || int(s) >= len(words) {
+func (s LineState) String() string { return word(lineStates[:], s) }
+
+// MarshalText is String: programs get words that stay when states are added.
+func (s LineState) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText reads what MarshalText wrote.
+func (s *LineState) UnmarshalText(b []byte) error { return parseWord(s, lineStates[:], b) }
+
+func word[T ~int](words []string, n T) string {
+	if n < 0 || int(n) >= len(words) {
 		return "unknown"
 	}
-	return words[s]
+	return words[n]
+}
+
+func parseWord[T ~int](into *T, words []string, b []byte) error {
+	n := slices.Index(words, string(b))
+	if n < 0 {
+		return fmt.Errorf("status: %q is none of %q", b, words)
+	}
+	*into = T(n)
+	return nil
 }
 
 // Direction of mail between the box and a provider.
@@ -65,16 +84,16 @@ const (
 	Wire             // the telephone line or the modem
 )
 
+var sides = [...]string{"this box", "the caller", "the line"}
+
 // String is the word used in sentences: "this box", "the caller", "the line".
-func (s Side) String() string {
-	switch s {
-	case Peer:
-		return "the caller"
-	case Wire:
-		return "the line"
-	}
-	return "this box"
-}
+func (s Side) String() string { return word(sides[:], s) }
+
+// MarshalText is String.
+func (s Side) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText reads what MarshalText wrote.
+func (s *Side) UnmarshalText(b []byte) error { return parseWord(s, sides[:], b) }
 
 // Verdict is how a call ended: whose doing, a stable code for programs
 // ("peer-hangup", "auth-failed", "carrier-lost", ...), and one sentence for people.
