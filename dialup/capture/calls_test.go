@@ -34,12 +34,11 @@ func seeded(n byte) *rand.ChaCha8 { return rand.NewChaCha8([32]byte{n}) }
 // A call is two engines back to back; what passes is shown to an observer at the
 // answering end.
 type call struct {
-	t            *testing.T
-	now          time.Time
-	box, caller  *ppp.Session
-	o            capture.Observer
-	ups, ended   int
-	typed, wants string // the password typed, and the right one
+	t           *testing.T
+	now         time.Time
+	box, caller *ppp.Session
+	o           capture.Observer
+	ups, ended  int
 }
 
 // profile is one way to make a call.
@@ -69,7 +68,7 @@ func newCall(t *testing.T, p profile, o capture.Observer) *call {
 		LocalIP: boxIP, PeerIP: callerIP, DNS: [2]netip.Addr{boxIP, {}}}
 	caller := ppp.Config{Role: ppp.Caller, Rand: seeded(2), Name: user, Password: password,
 		Auth: box.Auth, Encryption: p.encryption, MPPEMode: p.mode, Compression: p.pack, NoVJ: p.noVJ}
-	return &call{t: t, now: epoch, o: o, box: ppp.New(box, epoch), caller: ppp.New(caller, epoch), wants: password}
+	return &call{t: t, now: epoch, o: o, box: ppp.New(box, epoch), caller: ppp.New(caller, epoch)}
 }
 
 // talk lets both ends speak until neither has anything to say.
@@ -105,7 +104,7 @@ func (c *call) drain(s *ppp.Session) {
 		case ppp.NoEvent:
 			return
 		case ppp.EventAuth:
-			s.Authenticate(c.now, ppp.Check(ev.Auth, c.wants))
+			s.Authenticate(c.now, ppp.Check(ev.Auth, password))
 		case ppp.EventIPUp:
 			c.ups++
 		case ppp.EventEnded:

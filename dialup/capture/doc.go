@@ -3,7 +3,7 @@
 //
 //	                .--> deframe --> blank --> blocks in memory --Write, Save--> pcapng
 //	wire bytes -----|                         (Tap, of a Recorder)
-//	(Tee)           '--> deframe --> blank --> one line a packet
+//	(Tee)           '--> deframe --> blank --> one line a packet --> Feed --> watchers
 //	                                          (Trace)
 //
 // A Recorder is the box's flight recorder: the last calls' frames, bounded in number

@@ -109,11 +109,11 @@ func describe(dir, name string) (File, error) {
 		return File{}, err
 	}
 	// The comment stands in front: no need to read the packets.
-	_, comment, err := readCapture(io.LimitReader(f, 16<<10))
+	c, err := newReader(f)
 	if err != nil {
 		return File{}, err
 	}
-	return File{Name: name, Size: info.Size(), Saved: info.ModTime(), Comment: comment}, nil
+	return File{Name: name, Size: info.Size(), Saved: info.ModTime(), Comment: c.comment}, nil
 }
 
 // Open opens a capture in the folder by its Name. Names that are not a capture's do not

@@ -169,3 +169,14 @@ func TestOpenReachesNothingButCaptures(t *testing.T) {
 		}
 	}
 }
+
+func TestFileCutShortIsPrintedAsFarAsItGoes(t *testing.T) {
+	pcapng, lines, _ := record(t, profiles[0], capture.Config{})
+	var out bytes.Buffer
+	if err := capture.Print(&out, "line1", bytes.NewReader(pcapng[:len(pcapng)/2])); err == nil {
+		t.Error("half a file gives no error")
+	}
+	if out.Len() < len(lines)/4 || !strings.HasPrefix(lines, out.String()) {
+		t.Errorf("printed of half a file:\n%s", &out)
+	}
+}

@@ -1,7 +1,6 @@
 package capture
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"runtime"
@@ -47,39 +46,4 @@ func writeCall(w io.Writer, call Call, blocks [][]byte) error {
 		return fmt.Errorf("the capture could not be written: %w", err)
 	}
 	return nil
-}
-
-// readCapture opens a capture and returns its comment.
-func readCapture(r io.Reader) (*pcapgo.NgReader, string, error) {
-	ng, err := pcapgo.NewNgReader(r, pcapgo.DefaultNgReaderOptions)
-	if err != nil {
-		return nil, "", fmt.Errorf("this is no pcapng file: %w", err)
-	}
-	if ng.LinkType() != linkPPPWithDir {
-		return nil, "", fmt.Errorf("the capture is not of a call: its link type is %d, not %d", ng.LinkType(), linkPPPWithDir)
-	}
-	return ng, ng.SectionInfo().Comment, nil
-}
-
-// Print writes the capture of a call, as Write and Save make it, as a Trace's lines. The
-// name is the Trace's.
-func Print(w io.Writer, name string, pcapng io.Reader) error {
-	ng, comment, err := readCapture(pcapng)
-	if err != nil {
-		return err
-	}
-	t := NewTrace(w, name)
-	for {
-		data, info, err := ng.ReadPacketData()
-		if errors.Is(err, io.EOF) {
-			t.Close(comment)
-			return t.err
-		}
-		if err != nil {
-			return fmt.Errorf("the capture ends in the middle: %w", err)
-		}
-		if len(data) > 0 && info.Length > 0 && t.err == nil {
-			t.frame(info.Timestamp, direction(data[0]&1), data[1:], info.Length-1)
-		}
-	}
 }

@@ -122,6 +122,30 @@ func TestSavedCaptureTracesAsTheCallDid(t *testing.T) {
 	}
 }
 
+func TestSavedTranscriptTracesAsItDid(t *testing.T) {
+	for i, section := range transcript(t) {
+		rec := capture.NewRecorder(capture.Config{})
+		var live, file, again bytes.Buffer
+		o := capture.Tee(rec.Start(1, "line1", epoch), capture.NewTrace(&live, ""))
+		for _, e := range section {
+			if e.sent {
+				o.Sent(epoch, e.wire(t))
+			} else {
+				o.Received(epoch, e.wire(t))
+			}
+		}
+		if err := rec.Write(&file, 1); err != nil {
+			t.Fatal(err)
+		}
+		if err := capture.Print(&again, "", &file); err != nil {
+			t.Fatal(err)
+		}
+		if got := again.String(); !strings.HasPrefix(got, live.String()) {
+			t.Errorf("section %d: live\n%s\nsaved\n%s", i, &live, got)
+		}
+	}
+}
+
 func TestPrintNeverShowsWhatAClearCaptureHolds(t *testing.T) {
 	pcapng, _, _ := record(t, profiles[1], capture.Config{Clear: true})
 	if !bytes.Contains(pcapng, []byte(password)) {
