@@ -297,3 +297,29 @@ func FuzzPrint(f *testing.F) {
 		_ = capture.Print(&bytes.Buffer{}, "", bytes.NewReader(b)) // an error is a right answer
 	})
 }
+
+// RFC 1144 section 4.1: after a loss it is not known which connection a packet without a slot
+// belongs to, and a guess would show a technician numbers that never were.
+func TestTraceDoesNotGuessVJAfterLineNoise(t *testing.T) {
+	var out bytes.Buffer
+	trace := capture.NewTrace(&out, "")
+	whole := inTCP(1034, 110)([]byte("hello"))
+	whole[9] = 0
+	next := onWire(0x2d, []byte{0x1f, 0xab, 0xcd, 'x'})
+	trace.Received(epoch, onWire(0x2f, whole))
+	trace.Received(epoch, next)
+	spoiled := bytes.Clone(next)
+	spoiled[6] ^= 0x55
+	trace.Received(epoch, spoiled)
+	out.Reset()
+	trace.Received(epoch, next)
+	if !strings.Contains(out.String(), "VJ 4 octets of an unknown connection") {
+		t.Errorf("after noise: %s", &out)
+	}
+	trace.Received(epoch, onWire(0x2f, whole))
+	out.Reset()
+	trace.Received(epoch, next)
+	if !strings.Contains(out.String(), "VJ TCP 1034 > 110 [PSH ACK] seq 6 ack 1 win 8760 len 1") {
+		t.Errorf("after the next whole packet: %s", &out)
+	}
+}
