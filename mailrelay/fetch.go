@@ -24,13 +24,23 @@ type fetchLeg struct {
 	account UpstreamAccount
 	poke    chan struct{}
 
-	failures int            // log-ins that failed in a row
+	failures int            // visits that failed in a row
+	denied   bool           // the last one's log-in was refused
 	broken   map[string]int // unique-ids whose retrieval failed, and how often
 }
 
 func (l *fetchLeg) run(ctx context.Context) {
 	for {
 		wait := l.pass(ctx)
+		if l.denied {
+			// Every call pokes twice, and trying a refused password often locks the
+			// account: the provider is not asked more often than by the poll.
+			quiet := min(wait, l.account.Poll)
+			if !pause(ctx, quiet, nil) {
+				return
+			}
+			wait -= quiet
+		}
 		if !pause(ctx, wait, l.poke) {
 			return
 		}
@@ -51,7 +61,7 @@ func (l *fetchLeg) pass(ctx context.Context) time.Duration {
 		return 0
 	}
 	if err == nil {
-		l.failures = 0
+		l.failures, l.denied = 0, false
 		u.report(a, status.Fetch, tls, nil)
 		return a.Poll
 	}
@@ -60,6 +70,7 @@ func (l *fetchLeg) pass(ctx context.Context) time.Duration {
 		f = &fault{err: err, text: fmt.Sprintf("the visit at %s was not finished within %v: its server or the network is very slow; what was fetched is kept, and the next visit goes on", a.Upstream, sessionLimit)}
 	}
 	u.report(a, status.Fetch, tls, f)
+	l.denied = f.auth
 	if f.notice {
 		l.failures = 0
 		return a.Poll
@@ -107,7 +118,7 @@ func (l *fetchLeg) visit(ctx context.Context) (tls string, err error) {
 			return tls, err
 		}
 	}
-	if err := l.retrieveAll(c, plan.retrieve); err != nil {
+	if err := l.retrieveAll(c, l.worthwhile(plan)); err != nil {
 		return tls, err
 	}
 	if err := c.quit(); err != nil {
@@ -148,6 +159,16 @@ func (l *fetchLeg) remove(c *pop3Client, e pop3Entry) error {
 		return nil
 	}
 	return err
+}
+
+// worthwhile are the messages to retrieve in this visit. One that breaks the
+// session would take the deletions with it, which only QUIT carries out: it
+// waits for a visit without any.
+func (l *fetchLeg) worthwhile(p fetchPlan) []pop3Entry {
+	if len(p.remove) == 0 {
+		return p.retrieve
+	}
+	return slices.DeleteFunc(p.retrieve, func(e pop3Entry) bool { return l.broken[e.UID] > 0 })
 }
 
 // retrieveAll fetches the messages that never made trouble first, so that one

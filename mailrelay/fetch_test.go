@@ -160,6 +160,22 @@ func TestConnectionLostInAMessageLeavesNoHalfMessageAndOthersPass(t *testing.T) 
 	}
 }
 
+func TestMessageThatBreaksTheSessionDoesNotKeepDeletionsBack(t *testing.T) {
+	w := newWorld(t)
+	w.provider.AddMessage("alice@isp", []byte("read and deleted\r\n"))
+	w.fetch()
+	bad := w.provider.AddMessage("alice@isp", []byte("the bad one, "+strings.Repeat("x", 10_000)+"\r\n"))
+	w.provider.SetFaults(provider.Faults{DropInRetr: map[string]bool{bad: true}})
+	w.fetch()
+	w.callerDeletes(1)
+	w.fetch()
+	if got := w.upstreamUIDs(); !slices.Equal(got, []string{bad}) {
+		t.Errorf("upstream holds %q", got)
+	}
+	w.fetch() // without a deletion it is tried again
+	w.mustFail(status.Fetch, "broke while fetching mail")
+}
+
 func TestTooLargeMessageIsLeftThereAndReported(t *testing.T) {
 	w := newWorld(t, withMaxSize(1000))
 	w.provider.AddMessage("alice@isp", bytes.Repeat([]byte("x"), 5000))
