@@ -33,6 +33,7 @@ type submitLeg struct {
 	failures int       // of the leg, in a row
 	retryAt  time.Time // of the leg
 	denied   bool      // the last failure was the log-in
+	quiet    time.Time // nothing hastens the next log-in before; never after retryAt
 	seen     map[string]bool
 	// unsaved are envelopes whose change the disk refused. They stand for what
 	// the spool says, lest a message be sent again and again from a dying card.
@@ -91,7 +92,7 @@ func (l *submitLeg) pass(ctx context.Context, force bool) (next time.Time) {
 	fresh := l.noteFresh(queue)
 	// A message that was just handed in is worth a try at once, for its sender is
 	// still on the line; but trying a refused password often locks the account.
-	held := now.Before(l.retryAt) && !force && (!fresh || l.denied)
+	held := now.Before(l.quiet) || now.Before(l.retryAt) && !force && (!fresh || l.denied)
 	switch {
 	case len(queue) == 0:
 	case !ClockPlausible(now):
@@ -203,7 +204,7 @@ func (l *submitLeg) session(ctx context.Context, due []spool.Envelope) (rest []s
 		return due, l.fail(u.now(), tls, faultOf(a.Submit, "logging in", err))
 	}
 	defer c.close()
-	l.failures, l.retryAt, l.denied = 0, time.Time{}, false
+	l.failures, l.retryAt, l.quiet, l.denied = 0, time.Time{}, time.Time{}, false
 	u.report(a, status.Submit, tls, nil)
 	for i, env := range due {
 		broken := l.send(ctx, c, env)
@@ -262,7 +263,11 @@ func (l *submitLeg) openAt(ctx context.Context, a UpstreamAccount) (c *submitCli
 func (l *submitLeg) fail(now time.Time, tls string, f *fault) *fault {
 	l.failures++
 	l.denied = f.auth
-	l.retryAt = now.Add(l.u.retry.delay(l.failures))
+	l.retryAt, l.quiet = now.Add(l.u.retry.delay(l.failures)), time.Time{}
+	if f.auth {
+		l.quiet = now.Add(l.account.Poll)
+		l.retryAt = now.Add(max(l.account.Poll, l.u.retry.delay(l.failures)))
+	}
 	if !errors.Is(f.err, context.Canceled) {
 		l.u.report(l.account, status.Submit, tls, f)
 	}

@@ -156,7 +156,8 @@ func (u *Upstream) Run(ctx context.Context) error {
 }
 
 // Poke looks for new mail of the user at once and tries all of the user's
-// queue, whatever back-off stands. It never blocks.
+// queue, whatever back-off stands; only a log-in that was refused is not tried
+// again within the account's Poll. It never blocks.
 func (u *Upstream) Poke(user string) {
 	for _, l := range u.fetches {
 		if l.account.User == user {

@@ -171,7 +171,7 @@ func TestEveryMechanismOpensBothDoors(t *testing.T) {
 
 			w.provider.AddUser("alice@isp", secretWord)
 			w.fetch()
-			w.submits[0].pass(t.Context(), true)
+			w.pass(defaultPoll)
 			w.mustWork(status.Fetch)
 			w.mustWork(status.Submit)
 			w.mustHave("in\r\n")
