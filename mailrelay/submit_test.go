@@ -1,6 +1,7 @@
 package mailrelay
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -12,6 +13,8 @@ import (
 	"testing"
 	"testing/iotest"
 	"time"
+
+	"github.com/emersion/go-smtp"
 
 	"postern/internal/status"
 	"postern/mailrelay/provider"
@@ -261,7 +264,9 @@ func TestRefusedLogInBouncesNothingAndNewMailDoesNotHurryIt(t *testing.T) {
 		t.Errorf("queue %+v, mailbox %q", q, w.mailbox())
 	}
 	w.provider.SetFaults(provider.Faults{})
-	w.pass(time.Minute)
+	w.submits[0].pass(t.Context(), true)
+	w.mustReceive() // a poke does not hurry it either
+	w.pass(defaultPoll)
 	w.mustReceive("bob@example.net", "carol@example.net")
 	w.mustWork(status.Submit)
 }
@@ -489,4 +494,28 @@ func TestServerThatClosesIsNoRefusal(t *testing.T) {
 	w.mustFail(status.Submit, "421 4.3.2 shutting down")
 	w.pass(time.Minute)
 	w.mustReceive("bob@example.net")
+}
+
+func TestServerThatEchoesTheLogInDoesNotShowIt(t *testing.T) {
+	ours, theirs := net.Pipe()
+	defer ours.Close()
+	go func() {
+		defer theirs.Close()
+		r := bufio.NewReader(theirs)
+		io.WriteString(theirs, "220 echo\r\n")
+		r.ReadString('\n')
+		io.WriteString(theirs, "250-echo\r\n250 AUTH PLAIN\r\n")
+		line, _ := r.ReadString('\n')
+		io.WriteString(theirs, line)
+		io.Copy(io.Discard, r)
+	}()
+	c := &submitClient{Client: smtp.NewClient(ours)}
+	if err := c.Hello("box.example"); err != nil {
+		t.Fatal(err)
+	}
+	a := UpstreamAccount{Username: "alice@isp", Password: func() string { return secretWord }}
+	err := c.login(t.Context(), a)
+	if !errors.Is(err, errSMTPSyntax) || strings.Contains(err.Error(), plainResponse("alice@isp", secretWord)) {
+		t.Errorf("got %v", err)
+	}
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/textproto"
 	"regexp"
 	"strings"
 	"time"
@@ -154,7 +155,11 @@ func (c *submitClient) login(ctx context.Context, a UpstreamAccount) error {
 		return verified(mech)
 	}
 	var refused *smtp.SMTPError
-	if !errors.As(err, &refused) {
+	var garbled textproto.ProtocolError
+	switch {
+	case errors.As(err, &garbled): // what the server wrote may repeat the secret
+		return fmt.Errorf("%w: the log-in was answered with no reply", errSMTPSyntax)
+	case !errors.As(err, &refused):
 		return err
 	}
 	words := legible(withoutSecrets(refused.Message, cred.secrets()...), 200)

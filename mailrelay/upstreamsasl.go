@@ -108,7 +108,7 @@ func verified(mech sasl.Client) error {
 
 // secrets are what must not be shown when a server echoes it.
 func (c credentials) secrets() []string {
-	return []string{c.password, c.token, plainResponse(c.username, c.password)}
+	return []string{c.password, c.token, plainResponse(c.username, c.password), base64.StdEncoding.EncodeToString([]byte(c.password))}
 }
 
 // clean says that no credential can break out of its line.
