@@ -21,6 +21,8 @@ type CallerConfig struct {
 	PPP      ppp.Config // Name, Password, Auth, Encryption; Role is filled in
 	NewStack func(Link) (Stack, error)
 
+	Observe Observe // nil: nobody looks
+
 	ID   status.CallID      // names the call in the events
 	Post func(status.Event) // the call's events; must not block; nil: nobody listens
 	Log  *slog.Logger       // nil: nobody reads
@@ -98,8 +100,10 @@ func Dial(ctx context.Context, cfg CallerConfig, number string) (*Caller, error)
 func (c *Caller) run(ctx context.Context, m *modem) {
 	defer close(c.done)
 	defer c.hangup()
+	observer := c.cfg.Observe.start(c.cfg.ID, "caller", time.Now())
 	end, err := carry(ctx, m, c.conn, callConfig{
-		id: c.cfg.ID, ppp: c.cfg.PPP, newStack: c.cfg.NewStack,
+		observer: observer,
+		id:       c.cfg.ID, ppp: c.cfg.PPP, newStack: c.cfg.NewStack,
 		// Without words: the answering side would show them as what we had to say.
 		goodbye: ppp.Reason{Side: ppp.Us, Code: codeHangup},
 		post:    c.cfg.Post,
@@ -110,6 +114,7 @@ func (c *Caller) run(ctx context.Context, m *modem) {
 		},
 	})
 	c.verdict = end.verdict()
+	observer.Close(c.verdict.Text)
 	c.cfg.Post(status.CallEnded{At: time.Now(), Call: c.cfg.ID, Verdict: c.verdict})
 	c.cfg.Log.Info("call ended", "verdict", c.verdict.Text, "code", c.verdict.Code, "up", end.up, "down", end.down)
 	if err == nil {
@@ -127,6 +132,11 @@ func (c *Caller) run(ctx context.Context, m *modem) {
 // Dial opens a TCP connection over the call.
 func (c *Caller) Dial(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
 	return c.stack.Dial(ctx, to)
+}
+
+// ListenPacket opens a UDP port of this end, 0 for any.
+func (c *Caller) ListenPacket(port uint16) (net.PacketConn, error) {
+	return c.stack.ListenPacket(port)
 }
 
 // Local is the address that the answering side has given us.

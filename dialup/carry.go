@@ -39,6 +39,7 @@ type callConfig struct {
 	idleLimit    time.Duration // 0: none
 	sessionLimit time.Duration
 	post         func(status.Event)
+	observer     Observer
 }
 
 // call is one carrier from CONNECT to the end of PPP. All its fields belong to
@@ -245,6 +246,7 @@ func (c *call) input(now time.Time, p []byte) {
 	if !c.watchDCD {
 		c.watch.feed(now, p)
 	}
+	c.cfg.observer.Received(now, p)
 	c.sess.Input(now, p)
 	c.count(now)
 }
@@ -353,6 +355,7 @@ func (c *call) fill(now time.Time) {
 	}
 	if len(c.out) > 0 {
 		c.writing = len(c.out)
+		c.cfg.observer.Sent(now, c.out)
 		w.start(c.out)
 		c.count(now)
 	}

@@ -62,6 +62,8 @@ type LineConfig struct {
 	IdleLimit    time.Duration // without an IP packet from the caller to the box; 0: none
 	SessionLimit time.Duration // from CONNECT; 0: none
 
+	Observe Observe // nil: nobody looks
+
 	CallIDs *CallIDs
 	Post    func(status.Event) // must not block
 	Log     *slog.Logger
@@ -190,14 +192,18 @@ func (l *Line) answer(ctx context.Context, m *modem) error {
 
 	conn, err := m.connect(ctx, "ATA")
 	var end outcome
+	var observer Observer = nobody{}
 	if err != nil {
 		end = notConnected(ctx, err)
 	} else {
-		l.cfg.Post(status.CallConnected{At: time.Now(), Call: id, Rate: conn.rate, Result: conn.result})
+		now := time.Now()
+		l.cfg.Post(status.CallConnected{At: now, Call: id, Rate: conn.rate, Result: conn.result})
 		l.state(status.LineNegotiating, "")
-		end, err = l.carry(ctx, m, conn, id)
+		observer = l.cfg.Observe.start(id, l.cfg.Name, now)
+		end, err = l.carry(ctx, m, conn, id, observer)
 	}
 	v := end.verdict()
+	observer.Close(v.Text)
 	l.cfg.Post(status.CallEnded{At: time.Now(), Call: id, Verdict: v})
 	log.Info("call ended", "verdict", v.Text, "side", v.Side.String(), "code", v.Code,
 		"number", number, "user", end.user, "rate", conn.rate, "seconds", int(time.Since(started).Seconds()),
@@ -209,7 +215,7 @@ func (l *Line) answer(ctx context.Context, m *modem) error {
 }
 
 // carry leases the caller's address and runs PPP on the carrier.
-func (l *Line) carry(ctx context.Context, m *modem, conn connection, id status.CallID) (outcome, error) {
+func (l *Line) carry(ctx context.Context, m *modem, conn connection, id status.CallID, observer Observer) (outcome, error) {
 	address, err := l.cfg.Pool.Lease()
 	if err != nil {
 		return outcome{reason: ppp.Reason{Side: ppp.Us, Code: codeServices, Text: err.Error()}}, nil
@@ -218,7 +224,7 @@ func (l *Line) carry(ctx context.Context, m *modem, conn connection, id status.C
 	cfg := callConfig{
 		id: id, ppp: l.cfg.PPP, auth: l.cfg.Auth, newStack: l.cfg.NewStack,
 		idleLimit: l.cfg.IdleLimit, sessionLimit: l.cfg.SessionLimit,
-		goodbye: shuttingDown, post: l.cfg.Post,
+		goodbye: shuttingDown, post: l.cfg.Post, observer: observer,
 	}
 	cfg.ppp.PeerIP = address
 	cfg.online = func(user string, up ppp.Event, s Stack) (func(context.Context) error, error) {
