@@ -33,10 +33,12 @@ func (r *refusals) refuse(pkt []byte, local, peer netip.Addr) bool {
 	if dst == tcpip.AddrFrom4(local.As4()) {
 		return false
 	}
-	// Windows broadcasts its NetBIOS name without end; never answer those, nor
-	// packets with a false source, nor errors about errors (RFC 1122 section 3.2.2).
+	// Windows broadcasts its NetBIOS name without end, to 10.255.255.255 with an
+	// address out of 10.64.64.0/24, for it takes the mask of the address's class;
+	// never answer those, nor packets with a false source, nor errors about errors
+	// (RFC 1122 section 3.2.2).
 	to := netip.AddrFrom4(dst.As4())
-	if to == netip.AddrFrom4([4]byte{255, 255, 255, 255}) || to.IsMulticast() || to.IsUnspecified() ||
+	if dst.As4()[3] == 255 || to.IsMulticast() || to.IsUnspecified() ||
 		src != tcpip.AddrFrom4(peer.As4()) || ip.FragmentOffset() != 0 || isICMPError(ip) {
 		return true
 	}

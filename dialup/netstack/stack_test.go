@@ -160,6 +160,7 @@ func TestBroadcastsAndForgedSourcesGetNoAnswer(t *testing.T) {
 	}
 	defer box.Close()
 	box.Deliver(tcpPacket(callerAddr, netip.MustParseAddr("255.255.255.255"), header.TCPFlagSyn, nil))
+	box.Deliver(tcpPacket(callerAddr, netip.MustParseAddr("10.255.255.255"), header.TCPFlagSyn, nil))
 	box.Deliver(tcpPacket(callerAddr, netip.MustParseAddr("224.0.0.22"), header.TCPFlagSyn, nil))
 	box.Deliver(tcpPacket(netip.MustParseAddr("192.0.2.9"), netip.MustParseAddr("192.0.2.80"), header.TCPFlagSyn, nil))
 	if pkt, ok := box.Next(nil); ok {
