@@ -270,7 +270,10 @@ func (c *call) events(jobs context.Context, now time.Time) {
 			}
 		case ppp.EventEncrypted:
 			c.cfg.post(status.CallEncrypted{At: now, Call: c.cfg.id, Cipher: ev.Encryption})
+		case ppp.EventCompressed:
+			c.cfg.post(status.CallCompressed{At: now, Call: c.cfg.id, Compression: ev.Compression})
 		case ppp.EventIPUp:
+			c.cfg.post(status.CallRecognised{At: now, Call: c.cfg.id, Client: c.sess.Peer()})
 			c.ipUp(jobs, now, ev)
 		case ppp.EventPacket:
 			if isFor(ev.Packet, c.local) {

@@ -84,6 +84,9 @@ func protected(c status.Call) string {
 	} else {
 		data = "data encrypted (" + c.Cipher + ")"
 	}
+	if c.Compression != "" {
+		data += ", compressed (" + c.Compression + ")"
+	}
 	return login + ", " + data
 }
 

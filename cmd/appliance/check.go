@@ -35,6 +35,9 @@ func explain(w io.Writer, c *config.Config) {
 	}
 	fmt.Fprintf(w, "\nCallers\n  log in by %s%s\n", join(c.PPP.Auth), clearTextWarning(c))
 	fmt.Fprintf(w, "  data on the phone line: %s\n", encryptionWords(c.PPP.Encryption, c.PPP.MPPE))
+	if len(c.PPP.Compression) > 0 {
+		fmt.Fprintf(w, "  packets are compressed when the caller can: %s\n", join(c.PPP.Compression))
+	}
 	fmt.Fprintf(w, "  get an address of %s and reach POP3 (110), SMTP (25, 587) and DNS at %s, nothing else\n", c.PPP.Pool, c.PPP.LocalIP)
 	fmt.Fprintf(w, "  may call the box %s\n", strings.Join(append([]string{c.Hostname}, c.Aliases...), ", "))
 	fmt.Fprintf(w, "  calls end after %s without traffic, and after %s in all\n", limit(c.PPP.IdleLimit), limit(c.PPP.SessionLimit))

@@ -19,6 +19,16 @@ func pppConfig(cfg *config.Config, random io.Reader) ppp.Config {
 		Hostname:   cfg.Hostname,
 		Encryption: pppPolicy(cfg.PPP.Encryption),
 		LocalIP:    cfg.PPP.LocalIP,
+
+		Ident:       "Postern",
+		MPPEMode:    pppMode(cfg.PPP.MPPEMode),
+		NoVJ:        !cfg.PPP.VJ,
+		Tries:       cfg.PPP.Tries,
+		Rechallenge: time.Duration(cfg.PPP.Rechallenge),
+	}
+	copy(c.NBNS[:], cfg.PPP.WINS)
+	for _, z := range cfg.PPP.Compression {
+		c.Compression = append(c.Compression, pppCompression(z))
 	}
 	for _, m := range cfg.PPP.Auth {
 		c.Auth = append(c.Auth, pppMethod(m))
@@ -39,6 +49,26 @@ func pppMethod(m config.AuthMethod) ppp.AuthMethod {
 		return ppp.CHAPMD5
 	}
 	return ppp.PAP
+}
+
+func pppMode(m config.MPPEMode) ppp.MPPEMode {
+	switch m {
+	case config.MPPEStateless:
+		return ppp.StatelessOnly
+	case config.MPPEStateful:
+		return ppp.StatefulOnly
+	}
+	return ppp.AnyMode
+}
+
+func pppCompression(c config.Compression) ppp.Compression {
+	switch c {
+	case config.Deflate:
+		return ppp.Deflate
+	case config.BSDCompress:
+		return ppp.BSDCompress
+	}
+	return ppp.MPPC
 }
 
 func pppStrength(m config.MPPE) mppe.Strength {

@@ -102,6 +102,17 @@ func (c *Config) checkPPP(f *faults) {
 	if c.PPP.Encryption == EncryptionRequire && !c.microsoftAllowed() {
 		f.add("[ppp] encryption = \"require\" needs mschapv2 or mschap in auth: only these make keys")
 	}
+	if c.PPP.Tries < 1 || c.PPP.Tries > 10 {
+		f.add("[ppp] tries: %d is out of range; 1 to 10", c.PPP.Tries)
+	}
+	if len(c.PPP.WINS) > 2 {
+		f.add("[ppp] wins: PPP tells a caller at most 2 servers")
+	}
+	for _, a := range c.PPP.WINS {
+		if !a.Is4() {
+			f.add("[ppp] wins: %v is not an IPv4 address", a)
+		}
+	}
 	if !c.PPP.LocalIP.Is4() {
 		f.add("[ppp] local_ip: %v is not an IPv4 address", c.PPP.LocalIP)
 	}

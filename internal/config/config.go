@@ -44,8 +44,18 @@ type PPP struct {
 	Auth       AuthMethods `toml:"auth"`       // allowed, strongest first
 	Encryption Encryption  `toml:"encryption"` // of the phone line
 	MPPE       []MPPE      `toml:"mppe"`       // allowed key lengths
-	LocalIP    netip.Addr  `toml:"local_ip"`
-	Pool       Prefix      `toml:"pool"`
+	MPPEMode   MPPEMode    `toml:"mppe_mode"`
+	// Compression is what is allowed, the best first; empty is none.
+	Compression []Compression `toml:"compression"`
+	VJ          bool          `toml:"vj"` // header compression (RFC 1144)
+	// Tries is how often a caller may type its password in one call (MS-CHAP).
+	Tries int `toml:"tries"`
+	// Rechallenge is how often a CHAP caller proves itself anew; 0 is never.
+	Rechallenge Duration   `toml:"rechallenge"`
+	LocalIP     netip.Addr `toml:"local_ip"`
+	Pool        Prefix     `toml:"pool"`
+	// WINS are the NetBIOS name servers told to Windows callers; most have none.
+	WINS []netip.Addr `toml:"wins"`
 	// IdleLimit ends a call on which the caller has sent the box no IP packet for
 	// so long; SessionLimit ends any call. 0 is no limit.
 	IdleLimit    Duration `toml:"idle_limit"`
@@ -130,12 +140,15 @@ func defaults() Config {
 		StateDir: "/var/lib/postern",
 		Hostname: "mail.postern.lan",
 		PPP: PPP{
-			Auth:       AuthMethods{MSCHAPv2, MSCHAP, CHAP, PAP},
-			Encryption: EncryptionPrefer,
-			MPPE:       []MPPE{MPPE128, MPPE56, MPPE40},
-			LocalIP:    netip.MustParseAddr("10.64.64.1"),
-			Pool:       Prefix{netip.MustParsePrefix("10.64.64.0/24")},
-			IdleLimit:  Duration(15 * time.Minute),
+			Auth:        AuthMethods{MSCHAPv2, MSCHAP, CHAP, PAP},
+			Encryption:  EncryptionPrefer,
+			MPPE:        []MPPE{MPPE128, MPPE56, MPPE40},
+			Compression: []Compression{MPPC, Deflate, BSDCompress},
+			VJ:          true,
+			Tries:       3,
+			LocalIP:     netip.MustParseAddr("10.64.64.1"),
+			Pool:        Prefix{netip.MustParsePrefix("10.64.64.0/24")},
+			IdleLimit:   Duration(15 * time.Minute),
 		},
 		Mail: Mail{MaxMessage: 32 << 20},
 	}

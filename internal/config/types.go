@@ -194,6 +194,42 @@ func (m *MPPE) UnmarshalText(b []byte) error {
 	return choose(m, string(b), "MPPE key length", MPPE128, MPPE56, MPPE40)
 }
 
+// MPPEMode says which of MPPE's modes are allowed.
+type MPPEMode int
+
+// The modes of RFC 3078.
+const (
+	MPPEAny       MPPEMode = iota // stateless if the caller can
+	MPPEStateless                 // heals by itself after a lost frame
+	MPPEStateful                  // all that Windows 95 had before DUN 1.3
+)
+
+// String is the mode as it is written in the file.
+func (m MPPEMode) String() string { return [...]string{"any", "stateless", "stateful"}[m] }
+
+// UnmarshalText parses a mode.
+func (m *MPPEMode) UnmarshalText(b []byte) error {
+	return choose(m, string(b), "MPPE mode", MPPEAny, MPPEStateless, MPPEStateful)
+}
+
+// Compression is a way to shorten packets on the phone line.
+type Compression int
+
+// The ways that callers know.
+const (
+	MPPC        Compression = iota // Windows', the only one that goes with encryption
+	Deflate                        // pppd's
+	BSDCompress                    // pppd's, older
+)
+
+// String is the compression as it is written in the file.
+func (c Compression) String() string { return [...]string{"mppc", "deflate", "bsd"}[c] }
+
+// UnmarshalText parses a compression.
+func (c *Compression) UnmarshalText(b []byte) error {
+	return choose(c, string(b), "compression", MPPC, Deflate, BSDCompress)
+}
+
 // choose sets into to the one of the values that is written as text.
 func choose[T fmt.Stringer](into *T, text, what string, values ...T) error {
 	var words []string

@@ -55,6 +55,21 @@ type CallEncrypted struct {
 	Cipher string
 }
 
+// CallCompressed says what shortens the packets of a call: "MPPC", "Deflate".
+// Empty: nothing any more.
+type CallCompressed struct {
+	At          time.Time
+	Call        CallID
+	Compression string
+}
+
+// CallRecognised says what software seems to be calling: "Windows 98".
+type CallRecognised struct {
+	At     time.Time
+	Call   CallID
+	Client string
+}
+
 // CallIPUp says that the caller can reach the mail services from Peer.
 type CallIPUp struct {
 	At   time.Time
@@ -155,6 +170,14 @@ func (e CallAuthenticated) apply(s *Snapshot) {
 
 func (e CallEncrypted) apply(s *Snapshot) {
 	s.call(e.Call, func(c *Call) { c.Cipher = e.Cipher })
+}
+
+func (e CallCompressed) apply(s *Snapshot) {
+	s.call(e.Call, func(c *Call) { c.Compression = e.Compression })
+}
+
+func (e CallRecognised) apply(s *Snapshot) {
+	s.call(e.Call, func(c *Call) { c.Client = e.Client })
 }
 
 func (e CallIPUp) apply(s *Snapshot) {

@@ -114,21 +114,23 @@ type Line struct {
 
 // Call is one telephone call, running or ended.
 type Call struct {
-	ID        CallID
-	Line      string
-	Number    string
-	Started   time.Time
-	Connected time.Time
-	IPUp      time.Time
-	Ended     time.Time
-	Rate      int    // bit/s
-	Result    string // the modem's CONNECT line
-	User      string
-	Method    string
-	Cipher    string // empty: the phone line is not encrypted
-	Peer      netip.Addr
-	Up, Down  int64 // bytes on the line; Up is from the caller
-	Verdict   Verdict
+	ID          CallID
+	Line        string
+	Number      string
+	Started     time.Time
+	Connected   time.Time
+	IPUp        time.Time
+	Ended       time.Time
+	Rate        int    // bit/s
+	Result      string // the modem's CONNECT line
+	User        string
+	Method      string
+	Cipher      string // empty: the phone line is not encrypted
+	Compression string // empty: packets go as they are
+	Client      string // what software is calling, as far as it can be told
+	Peer        netip.Addr
+	Up, Down    int64 // bytes on the line; Up is from the caller
+	Verdict     Verdict
 }
 
 // Leg is one direction of the way to a provider.

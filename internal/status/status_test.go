@@ -15,6 +15,8 @@ func TestACallWalksThroughTheSnapshot(t *testing.T) {
 	b.Post(CallStarted{At: noon, Call: 7, Line: "line1", Number: "5550100"})
 	b.Post(CallConnected{At: noon, Call: 7, Rate: 33600, Result: "CONNECT 33600"})
 	b.Post(CallAuthenticated{At: noon, Call: 7, User: "alice", Method: "MS-CHAPv2"})
+	b.Post(CallCompressed{At: noon, Call: 7, Compression: "MPPC"})
+	b.Post(CallRecognised{At: noon, Call: 7, Client: "Windows 98"})
 	b.Post(CallTraffic{Call: 7, Up: 10, Down: 20})
 	b.Post(CallTraffic{Call: 7, Up: 30, Down: 50})
 	s := b.Snapshot()
@@ -27,7 +29,7 @@ func TestACallWalksThroughTheSnapshot(t *testing.T) {
 		t.Fatalf("after the end: %+v", s)
 	}
 	c := s.Ended[0]
-	if c.User != "alice" || c.Rate != 33600 || c.Up != 30 || c.Verdict.Code != "peer-hangup" || !c.Ended.Equal(noon.Add(time.Minute)) {
+	if c.User != "alice" || c.Rate != 33600 || c.Up != 30 || c.Verdict.Code != "peer-hangup" || c.Compression != "MPPC" || c.Client != "Windows 98" || !c.Ended.Equal(noon.Add(time.Minute)) {
 		t.Errorf("the ended call: %+v", c)
 	}
 	if s.Counters.Calls != 1 || s.Counters.BytesUp != 30 || s.Counters.BytesDown != 50 {
