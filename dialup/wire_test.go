@@ -68,12 +68,12 @@ func TestPacketsStayInTheStackWhileTheLineIsBusy(t *testing.T) {
 }
 
 func TestLongFramesBothWaysOnASlowLineDoNotLookLikeADeadOne(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		o := newOffice(t, exchange.Config{Rate: 2400, Delay: time.Second})
+	inBubble(t, map[string]int{"300 bit/s": 300, "600 bit/s": 600, "1200 bit/s": 1200, "2400 bit/s": 2400}, func(t *testing.T, rate int) {
+		o := newOffice(t, exchange.Config{Rate: rate, Delay: time.Second})
 		o.line(theBox, nil)
 		time.Sleep(10 * time.Second)
 		c := o.call()
-		o.exchanges(30)
+		o.exchanges(15)
 		if len(o.ended()) > 0 {
 			t.Fatalf("%+v", o.ended())
 		}
