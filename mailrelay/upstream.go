@@ -64,6 +64,15 @@ type Upstream struct {
 	maxSize  int64
 	fetches  []*fetchLeg
 	submits  []*submitLeg
+
+	mu     sync.Mutex
+	logged map[legName]string // the fault of each leg, as the log has it; empty: it works
+}
+
+// legName names a leg.
+type legName struct {
+	user, upstream string
+	direction      status.Direction
 }
 
 // NewUpstream checks cfg. post receives what happens and must not block.
@@ -76,6 +85,7 @@ func NewUpstream(cfg UpstreamConfig, sp UpstreamSpool, post func(status.Event), 
 		now:      cfg.Now,
 		dial:     cfg.Dial,
 		maxSize:  orDefault(cfg.MaxSize, defaultMaxSize),
+		logged:   make(map[legName]string),
 		retry: retryPolicy{
 			min:    orDefault(cfg.RetryMin, defaultRetryMin),
 			max:    orDefault(cfg.RetryMax, defaultRetryMax),
@@ -207,7 +217,24 @@ func (u *Upstream) report(a UpstreamAccount, dir status.Direction, tls string, f
 	e := status.UpstreamChanged{At: u.now(), User: a.User, Upstream: a.Upstream, Direction: dir, TLS: tls}
 	if f != nil {
 		e.Fault = f.text
-		u.log.Warn("upstream does not work", "user", a.User, "upstream", a.Upstream, "direction", dir, "fault", f.text)
 	}
+	u.note(legName{a.User, a.Upstream, dir}, e.Fault)
 	u.post(e)
+}
+
+// note logs what is news of a leg: a box without a clock says the same every
+// ten seconds, and its log is on a memory card.
+func (u *Upstream) note(leg legName, fault string) {
+	u.mu.Lock()
+	before := u.logged[leg]
+	u.logged[leg] = fault
+	u.mu.Unlock()
+	log := u.log.With("user", leg.user, "upstream", leg.upstream, "direction", leg.direction)
+	switch {
+	case fault == before:
+	case fault != "":
+		log.Warn("upstream has a fault", "fault", fault)
+	default:
+		log.Info("upstream works again")
+	}
 }

@@ -482,3 +482,17 @@ func TestPasswordDoesNotPrint(t *testing.T) {
 		}
 	}
 }
+
+func TestAFaultThatLastsIsLoggedOnce(t *testing.T) {
+	w := newWorld(t)
+	w.provider.SetFaults(provider.Faults{RefuseLogin: true})
+	for range 3 {
+		w.fetch()
+	}
+	w.provider.SetFaults(provider.Faults{})
+	w.fetch()
+	w.fetch()
+	if log := w.log.String(); strings.Count(log, "has a fault") != 1 || strings.Count(log, "works again") != 1 {
+		t.Errorf("the log says\n%s", log)
+	}
+}
