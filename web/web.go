@@ -8,8 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"html/template"
+	"io"
 	"log/slog"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -25,9 +27,16 @@ type Board interface {
 	Watch(ctx context.Context, see func(status.Snapshot) bool)
 }
 
+// Captures gives the frames of a call as long as they are in memory.
+type Captures interface {
+	Pcapng(w io.Writer, call uint64) error
+	Text(w io.Writer, call uint64) error
+}
+
 type panel struct {
 	host  string
 	board Board
+	calls Captures
 	log   *slog.Logger
 	now   func() time.Time
 	page  *template.Template
@@ -35,16 +44,22 @@ type panel struct {
 
 // New returns the handler of the whole page. host is the box's name; now is
 // the clock that ages are counted from.
-func New(host string, board Board, log *slog.Logger, now func() time.Time) (http.Handler, error) {
+func New(host string, board Board, calls Captures, log *slog.Logger, now func() time.Time) (http.Handler, error) {
 	page, err := template.New("").Funcs(words).ParseFS(assets, "assets/*.html")
 	if err != nil {
 		return nil, fmt.Errorf("web: the page's templates: %w", err)
 	}
-	p := &panel{host: host, board: board, log: log, now: now, page: page}
+	p := &panel{host: host, board: board, calls: calls, log: log, now: now, page: page}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", p.index)
 	mux.HandleFunc("GET /status.json", p.json)
 	mux.HandleFunc("GET /events", p.events)
+	mux.HandleFunc("GET /calls/{call}/packets.txt", func(w http.ResponseWriter, r *http.Request) {
+		p.capture(w, r, "text/plain; charset=utf-8", p.calls.Text)
+	})
+	mux.HandleFunc("GET /calls/{call}/packets.pcapng", func(w http.ResponseWriter, r *http.Request) {
+		p.capture(w, r, "application/x-pcapng", p.calls.Pcapng)
+	})
 	mux.Handle("GET /assets/", http.FileServerFS(assets))
 	return guard(mux), nil
 }
@@ -92,6 +107,21 @@ func (p *panel) json(w http.ResponseWriter, _ *http.Request) {
 	if err := enc.Encode(p.board.Snapshot()); err != nil {
 		p.log.Debug("the status could not be written", "err", err)
 	}
+}
+
+// capture gives the frames of a call in one of their forms.
+func (p *panel) capture(w http.ResponseWriter, r *http.Request, kind string, write func(io.Writer, uint64) error) {
+	var body bytes.Buffer
+	call, err := strconv.ParseUint(r.PathValue("call"), 10, 64)
+	if err == nil {
+		err = write(&body, call)
+	}
+	if err != nil {
+		http.Error(w, "The frames of that call are not in memory any more; older calls are in the folder captures of the box's state.", http.StatusNotFound)
+		return
+	}
+	w.Header().Set("Content-Type", kind)
+	_, _ = body.WriteTo(w) // a browser that left is no fault of ours
 }
 
 const (

@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -37,9 +39,46 @@ func busyBoard() *status.Board {
 	return b
 }
 
+// fakeCaptures has the frames of call 1.
+type fakeCaptures struct{}
+
+func (fakeCaptures) Pcapng(w io.Writer, call uint64) error { return fake(w, call, "pcapng of call 1") }
+func (fakeCaptures) Text(w io.Writer, call uint64) error {
+	return fake(w, call, "LCP <b>ConfReq</b>")
+}
+
+func fake(w io.Writer, call uint64, text string) error {
+	if call != 1 {
+		return errors.New("no such call")
+	}
+	_, err := io.WriteString(w, text)
+	return err
+}
+
+func TestTheFramesOfACallCanBeReadAndTakenAway(t *testing.T) {
+	s := serve(t, busyBoard())
+	for path, want := range map[string]struct {
+		status     int
+		kind, body string
+	}{
+		"/calls/1/packets.txt":    {http.StatusOK, "text/plain; charset=utf-8", "LCP <b>ConfReq</b>"},
+		"/calls/1/packets.pcapng": {http.StatusOK, "application/x-pcapng", "pcapng of call 1"},
+		"/calls/9/packets.txt":    {http.StatusNotFound, "text/plain; charset=utf-8", "not in memory"},
+		"/calls/x/packets.pcapng": {http.StatusNotFound, "text/plain; charset=utf-8", "not in memory"},
+	} {
+		resp, body := get(t, s.URL+path)
+		if resp.StatusCode != want.status || resp.Header.Get("Content-Type") != want.kind || !strings.Contains(body, want.body) {
+			t.Errorf("%s: status %d, %s: %s", path, resp.StatusCode, resp.Header.Get("Content-Type"), body)
+		}
+	}
+	if _, body := get(t, s.URL+"/"); !strings.Contains(body, "/calls/1/packets.txt") || !strings.Contains(body, "/calls/2/packets.pcapng") {
+		t.Error("the page has no way to the frames")
+	}
+}
+
 func serve(t *testing.T, b *status.Board) *httptest.Server {
 	t.Helper()
-	h, err := New("mail.postern.lan", b, slog.New(slog.DiscardHandler), func() time.Time { return noon })
+	h, err := New("mail.postern.lan", b, fakeCaptures{}, slog.New(slog.DiscardHandler), func() time.Time { return noon })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -166,7 +205,7 @@ func TestThePageGrowsOlderThoughNothingHappens(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &status.Board{}
 		b.Post(status.LineChanged{At: time.Now(), Line: "line1", State: status.LineReady})
-		h, err := New("mail.postern.lan", b, slog.New(slog.DiscardHandler), time.Now)
+		h, err := New("mail.postern.lan", b, fakeCaptures{}, slog.New(slog.DiscardHandler), time.Now)
 		if err != nil {
 			t.Fatal(err)
 		}

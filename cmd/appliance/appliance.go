@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -33,7 +34,8 @@ type appliance struct {
 	upstream *mailrelay.Upstream
 	lines    []*dialup.Line
 	web      net.Listener // nil without a page
-	counting sync.Mutex   // from reading a mailbox's count to posting it
+	captures *captures
+	counting sync.Mutex // from reading a mailbox's count to posting it
 }
 
 // openPort opens the port of a line's modem.
@@ -50,9 +52,19 @@ func openHardware(ctx context.Context, line config.Line) (dialup.Port, error) {
 	return hw.OpenSerial(line.Port.Device, line.Baud)
 }
 
+// outside is what an appliance stands in, besides its configuration.
+type outside struct {
+	open  openPort
+	stack newStack
+	log   *slog.Logger
+	trace io.Writer // of every packet, a line each; nil: none
+	clear bool      // captures hold passwords and mail: for a fault that shows no other way
+}
+
 // newAppliance takes what the configuration names: the spool, the page's
 // address. Nothing runs yet; close gives it back.
-func newAppliance(cfg *config.Config, open openPort, stack newStack, log *slog.Logger) (a *appliance, err error) {
+func newAppliance(cfg *config.Config, out outside) (a *appliance, err error) {
+	log := out.log
 	accounts, err := upstreamAccounts(cfg)
 	if err != nil {
 		return nil, err
@@ -61,7 +73,7 @@ func newAppliance(cfg *config.Config, open openPort, stack newStack, log *slog.L
 	if err != nil {
 		return nil, err
 	}
-	a = &appliance{cfg: cfg, log: log, board: &status.Board{}}
+	a = &appliance{cfg: cfg, log: log, board: &status.Board{}, captures: newCaptures(cfg, out.clear, out.trace, log)}
 	if a.spool, err = spool.Open(filepath.Join(cfg.StateDir, "spool"), spool.Options{Changed: a.mailChanged, Log: log}); err != nil {
 		return nil, err
 	}
@@ -82,14 +94,15 @@ func newAppliance(cfg *config.Config, open openPort, stack newStack, log *slog.L
 	for _, line := range cfg.Lines {
 		a.lines = append(a.lines, dialup.NewLine(dialup.LineConfig{
 			Name:         line.Name,
-			Open:         func(ctx context.Context) (dialup.Port, error) { return open(ctx, line) },
+			Open:         func(ctx context.Context) (dialup.Port, error) { return out.open(ctx, line) },
 			Init:         line.Init,
 			Rings:        line.Rings,
 			CallerID:     *line.CallerID,
 			PPP:          pppConfig(cfg, rand.Reader),
 			Pool:         pool,
 			Auth:         callers{cfg},
-			NewStack:     stack,
+			NewStack:     out.stack,
+			Observe:      a.captures.observe,
 			Names:        append([]string{cfg.Hostname}, cfg.Aliases...),
 			Services:     mailServices{callers{cfg}, a},
 			IdleLimit:    time.Duration(cfg.PPP.IdleLimit),
@@ -135,6 +148,7 @@ func (a *appliance) run(ctx context.Context) error {
 	defer stop()
 	var rest sync.WaitGroup
 	rest.Go(func() { report(a.log, "upstream", a.upstream.Run(after)) })
+	rest.Go(func() { a.captures.run(after, a.board) })
 	if a.web != nil {
 		rest.Go(func() { report(a.log, "the status page", a.serveWeb(after)) })
 	}
@@ -177,7 +191,7 @@ const (
 )
 
 func (a *appliance) serveWeb(ctx context.Context) error {
-	page, err := web.New(a.cfg.Hostname, a.board, a.log, time.Now)
+	page, err := web.New(a.cfg.Hostname, a.board, a.captures, a.log, time.Now)
 	if err != nil {
 		return err
 	}

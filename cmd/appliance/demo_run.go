@@ -110,7 +110,7 @@ func newDemoWorld(opt demoOptions, tale *story) (w *demoWorld, err error) {
 		modems = append(modems, w.exchange.Modem(l.Port.Device[len("/dev/"):]))
 	}
 	w.exchange.Group(demoNumber, modems...)
-	w.box, err = newAppliance(cfg, open, opt.stack, opt.log)
+	w.box, err = newAppliance(cfg, outside{open: open, stack: opt.stack, log: opt.log})
 	return w, err
 }
 

@@ -16,6 +16,7 @@ var allowed = map[string][]string{
 	"cmd/appliance": {"*"},
 
 	"dialup":          {"ppp", "internal/status"},
+	"dialup/capture":  {"ppp/hdlc", "ppp/vj"},
 	"dialup/netstack": {},
 	"dialup/exchange": {},
 

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"runtime/debug"
 
 	"postern/internal/config"
@@ -21,6 +22,8 @@ func serveCommand(ctx context.Context, args []string, stderr io.Writer) error {
 	fs := flags("serve", stderr)
 	file := fs.String("config", "/etc/postern.toml", "the configuration `FILE`")
 	verbose := fs.Bool("verbose", false, "log what helps to find a fault")
+	trace := fs.Bool("trace", false, "print every packet of every call, decoded, a line each")
+	clear := fs.Bool("capture-clear", false, "leave passwords and mail in the captures of calls")
 	if err := parseFlags(fs, args); err != nil {
 		return err
 	}
@@ -33,10 +36,17 @@ func serveCommand(ctx context.Context, args []string, stderr io.Writer) error {
 		level = slog.LevelDebug
 	}
 	log := newLog(stderr, level)
+	out := outside{open: openHardware, stack: gvisor, log: log, clear: *clear}
+	if *trace {
+		out.trace = stderr
+	}
+	if *clear {
+		log.Warn("captures will hold passwords and mail: remove them when the fault is found", "folder", filepath.Join(cfg.StateDir, "captures"))
+	}
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(garbagePercent)
 	}
-	a, err := newAppliance(cfg, openHardware, gvisor, log)
+	a, err := newAppliance(cfg, out)
 	if err != nil {
 		return fmt.Errorf("%s: %w", *file, err)
 	}

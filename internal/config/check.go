@@ -32,6 +32,9 @@ func (c *Config) check() error {
 	c.checkPPP(&f)
 	c.checkUsers(&f)
 	c.checkUpstreams(&f)
+	if c.Capture.Octets > 4<<20 || c.Capture.Keep < 0 || c.Capture.Keep > 10_000 {
+		f.add("[capture]: octets is at most 4MiB a call, and keep 0 to 10000 files")
+	}
 	if c.Web.Listen != "" {
 		if _, _, err := net.SplitHostPort(c.Web.Listen); err != nil {
 			f.add("[web] listen: %q is not host:port", c.Web.Listen)

@@ -23,6 +23,7 @@ type Config struct {
 	Users     []User     `toml:"user"`
 	Upstreams []Upstream `toml:"upstream"`
 	Web       Web        `toml:"web"`
+	Capture   Capture    `toml:"capture"`
 }
 
 // Line is one telephone line and its modem.
@@ -65,6 +66,13 @@ type PPP struct {
 // Mail limits the spool.
 type Mail struct {
 	MaxMessage Size `toml:"max_message"` // octets of one message
+}
+
+// Capture is the flight recorder: the frames of the last calls, without
+// passwords and mail.
+type Capture struct {
+	Octets Size `toml:"octets"` // of one call in memory
+	Keep   int  `toml:"keep"`   // files of ended calls; 0: none is written
 }
 
 // User is one person or device that may call.
@@ -150,7 +158,8 @@ func defaults() Config {
 			Pool:        Prefix{netip.MustParsePrefix("10.64.64.0/24")},
 			IdleLimit:   Duration(15 * time.Minute),
 		},
-		Mail: Mail{MaxMessage: 32 << 20},
+		Mail:    Mail{MaxMessage: 32 << 20},
+		Capture: Capture{Octets: 256 << 10, Keep: 50},
 	}
 }
 
