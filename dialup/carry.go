@@ -29,6 +29,7 @@ const (
 // callConfig is what carry needs besides the modem.
 type callConfig struct {
 	id       status.CallID
+	from     Origin // in the answering role
 	ppp      ppp.Config
 	auth     Authenticator // nil in the calling role
 	newStack func(Link) (Stack, error)
@@ -306,7 +307,7 @@ func userOf(name string) string { return name[strings.LastIndexByte(name, '\\')+
 func (c *call) judge(jobs context.Context, req ppp.AuthRequest) {
 	c.phase = max(c.phase, authenticating)
 	c.jobs.Go(func() {
-		user, answer := c.cfg.auth.Authenticate(jobs, req)
+		user, answer := c.cfg.auth.Authenticate(jobs, c.cfg.from, req)
 		c.answers <- judgement{user, answer}
 	})
 }

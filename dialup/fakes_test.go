@@ -190,7 +190,7 @@ func (s *fakeServices) count(n int) {
 // passwords judges callers from a table.
 type passwords map[string]string
 
-func (p passwords) Authenticate(ctx context.Context, req ppp.AuthRequest) (string, ppp.Answer) {
+func (p passwords) Authenticate(ctx context.Context, _ Origin, req ppp.AuthRequest) (string, ppp.Answer) {
 	sleep(ctx, 50*time.Millisecond) // somewhere a database is asked
 	user := strings.ToLower(userOf(req.Name))
 	password, found := p[user]
@@ -203,9 +203,9 @@ func (p passwords) Authenticate(ctx context.Context, req ppp.AuthRequest) (strin
 // slowly asks a database that is far away.
 type slowly struct{ Authenticator }
 
-func (s slowly) Authenticate(ctx context.Context, req ppp.AuthRequest) (string, ppp.Answer) {
+func (s slowly) Authenticate(ctx context.Context, from Origin, req ppp.AuthRequest) (string, ppp.Answer) {
 	sleep(ctx, 2*time.Second)
-	return s.Authenticator.Authenticate(ctx, req)
+	return s.Authenticator.Authenticate(ctx, from, req)
 }
 
 // chance is the tests' randomness, the same in every run.

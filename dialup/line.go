@@ -34,7 +34,7 @@ type Authenticator interface {
 	// Authenticate returns its answer and who req.Name stands for: callers type
 	// their names in any case and with a domain before them, and status and
 	// services are told one name for one user. An empty user is req.Name's.
-	Authenticate(ctx context.Context, req ppp.AuthRequest) (user string, answer ppp.Answer)
+	Authenticate(ctx context.Context, from Origin, req ppp.AuthRequest) (user string, answer ppp.Answer)
 }
 
 // LineConfig is one telephone line of an appliance.
@@ -200,7 +200,7 @@ func (l *Line) answer(ctx context.Context, m *modem) error {
 		l.cfg.Post(status.CallConnected{At: now, Call: id, Rate: conn.rate, Result: conn.result})
 		l.state(status.LineNegotiating, "")
 		observer = l.cfg.Observe.start(id, l.cfg.Name, now)
-		end, err = l.carry(ctx, m, conn, id, observer)
+		end, err = l.carry(ctx, m, conn, id, newOrigin(l.cfg.Name, number), observer)
 	}
 	v := end.verdict()
 	observer.Close(v.Text)
@@ -215,14 +215,14 @@ func (l *Line) answer(ctx context.Context, m *modem) error {
 }
 
 // carry leases the caller's address and runs PPP on the carrier.
-func (l *Line) carry(ctx context.Context, m *modem, conn connection, id status.CallID, observer Observer) (outcome, error) {
+func (l *Line) carry(ctx context.Context, m *modem, conn connection, id status.CallID, from Origin, observer Observer) (outcome, error) {
 	address, err := l.cfg.Pool.Lease()
 	if err != nil {
 		return outcome{reason: ppp.Reason{Side: ppp.Us, Code: codeServices, Text: err.Error()}}, nil
 	}
 	defer l.cfg.Pool.Release(address)
 	cfg := callConfig{
-		id: id, ppp: conn.patient(l.cfg.PPP), auth: l.cfg.Auth, newStack: l.cfg.NewStack,
+		id: id, from: from, ppp: conn.patient(l.cfg.PPP), auth: l.cfg.Auth, newStack: l.cfg.NewStack,
 		idleLimit: l.cfg.IdleLimit, sessionLimit: l.cfg.SessionLimit,
 		goodbye: shuttingDown, post: l.cfg.Post, observer: observer,
 	}

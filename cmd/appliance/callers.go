@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"strings"
 
+	"postern/dialup"
 	"postern/internal/config"
 	"postern/mailrelay"
 	"postern/ppp"
@@ -28,7 +29,7 @@ func (c callers) find(name string) (config.User, bool) {
 }
 
 // Authenticate judges a caller's log-in to PPP and says whose name it is.
-func (c callers) Authenticate(_ context.Context, req ppp.AuthRequest) (user string, answer ppp.Answer) {
+func (c callers) Authenticate(_ context.Context, _ dialup.Origin, req ppp.AuthRequest) (user string, answer ppp.Answer) {
 	u, known := c.find(req.Name)
 	password := u.DialPassword.Reveal()
 	if !known {

@@ -3,6 +3,7 @@ package main
 import (
 	"testing"
 
+	"postern/dialup"
 	"postern/internal/config"
 	"postern/ppp"
 )
@@ -25,7 +26,7 @@ func TestACallerIsFoundHoweverTheNameIsTyped(t *testing.T) {
 		{"bob", "wonderland", "", false},
 		{"", "", "", false},
 	} {
-		user, answer := c.Authenticate(t.Context(), ppp.AuthRequest{Method: ppp.PAP, Name: tc.name, Password: tc.password})
+		user, answer := c.Authenticate(t.Context(), dialup.Origin{}, ppp.AuthRequest{Method: ppp.PAP, Name: tc.name, Password: tc.password})
 		if user != tc.user || answer.OK != tc.ok {
 			t.Errorf("%q with %q is %q, let in: %v", tc.name, tc.password, user, answer.OK)
 		}
