@@ -35,7 +35,7 @@ func (s *Session) lcpUp() {
 	s.method = m
 	switch {
 	case m == 0:
-		s.startNetwork()
+		s.loggedIn()
 		return
 	case answering && m == PAP:
 		s.auth = &papServer{s: s}
@@ -53,7 +53,7 @@ func (s *Session) lcpUp() {
 // lcpDown undoes everything that stood on LCP.
 func (s *Session) lcpDown() {
 	s.abandoned = s.judging
-	s.auth = nil
+	s.auth, s.callback = nil, nil
 	s.keys = mschap.Keys{}
 	s.heldIPCP = s.heldIPCP[:0]
 	s.ccp.lowerDown()
@@ -99,7 +99,7 @@ func (s *Session) authenticated(name string, a Answer) {
 	}
 	s.user, s.known = name, true
 	s.keys = a.Keys
-	s.encryption, s.peerIP = s.cfg.Encryption, s.cfg.PeerIP
+	s.encryption, s.peerIP, s.offer = s.cfg.Encryption, s.cfg.PeerIP, a.Callback
 	if a.Encryption != nil {
 		s.encryption = *a.Encryption
 	}
@@ -107,7 +107,7 @@ func (s *Session) authenticated(name string, a Answer) {
 		s.peerIP = a.PeerIP
 	}
 	s.emit(Event{Kind: EventAuthenticated, Auth: AuthRequest{Method: s.method, Name: name}})
-	s.startNetwork()
+	s.loggedIn()
 }
 
 // refused ends the session after the Nak or Failure that told the caller.

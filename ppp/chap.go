@@ -159,7 +159,7 @@ func (c *chapServer) answer(a Answer) {
 		}
 		message = strings.TrimSuffix(a.AuthenticatorResponse+" M="+message, " M=")
 	}
-	if c.s.phase == phaseNetwork && c.request.Name != c.s.user {
+	if c.s.phase > phaseAuthenticate && c.request.Name != c.s.user {
 		c.fail(Answer{}, fmt.Sprintf("the call is %q's", c.s.user))
 		return
 	}

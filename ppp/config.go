@@ -114,6 +114,10 @@ type Config struct {
 	// 648) give a new one in the same call.
 	PasswordChange bool
 
+	// Callback is what the Answerer offers a caller that asks about callback, in LCP's option
+	// 13 or CBCP. Zero rejects the option: Windows then goes on without, and saves a round trip.
+	Callback Callback
+
 	// Rechallenge is how often a caller of CHAP must prove itself again; zero is never.
 	Rechallenge time.Duration
 

@@ -15,6 +15,7 @@ const (
 	NoEvent            EventKind = iota // nothing waits
 	EventAuth                           // Auth is to be judged: call Authenticate with the answer
 	EventAuthenticated                  // the caller has proved who it is: Auth.Name, Auth.Method
+	EventCallback                       // the caller is to be called back as Callback says; EventEnded follows
 	EventEncrypted                      // Encryption protects the line; empty: no longer
 	EventCompressed                     // Compression shortens the packets; empty: no longer
 	EventIPUp                           // Local, Peer, DNS and MTU are agreed on
@@ -30,6 +31,8 @@ func (k EventKind) String() string {
 		return "auth"
 	case EventAuthenticated:
 		return "authenticated"
+	case EventCallback:
+		return "callback"
 	case EventEncrypted:
 		return "encrypted"
 	case EventCompressed:
@@ -55,6 +58,7 @@ type Event struct {
 	DNS         [2]netip.Addr // Caller: what the answering side named
 	MTU         int           // the longest IP packet that the peer takes, in octets
 	Reason      Reason
+	Callback    CallbackRequest
 }
 
 // AuthRequest is what a caller gave to prove who it is: all that a password file or a
@@ -107,4 +111,5 @@ type Answer struct {
 
 	Encryption *Policy    // for this user; nil: Config.Encryption
 	PeerIP     netip.Addr // for this user; zero: Config.PeerIP
+	Callback   Callback   // for this user, if Config.Callback is not zero; zero: Config.Callback
 }

@@ -46,6 +46,8 @@ func (s *Session) frame(f []byte) {
 		s.counts.Ignored++
 	case s.auth != nil && proto == s.auth.protocol():
 		s.auth.input(info)
+	case s.callback != nil && proto == protoCBCP:
+		s.callback.input(info)
 	case proto == protoPAP || proto == protoCHAP || s.phase != phaseNetwork:
 		s.counts.Ignored++
 	default:

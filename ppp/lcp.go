@@ -1,14 +1,15 @@
 package ppp
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"strings"
 )
 
 // LCP's Configuration Options. Types not named here are rejected: among them
-// callback (13), multilink's MRRU (17), short sequence numbers (18) and endpoint
-// discriminator (19), which Windows asks for and goes on without.
+// multilink's MRRU (17), short sequence numbers (18) and endpoint discriminator (19),
+// which Windows asks for and goes on without.
 const (
 	lcpMRU   byte = 1 // RFC 1661 section 6.1
 	lcpACCM  byte = 2 // RFC 1662 section 7.1
@@ -16,6 +17,8 @@ const (
 	lcpMagic byte = 5 // RFC 1661 section 6.4
 	lcpPFC   byte = 7 // RFC 1661 section 6.5
 	lcpACFC  byte = 8 // RFC 1661 section 6.6
+
+	lcpCallback byte = 13 // RFC 1570 section 2.3; CBCP is its operation 6
 )
 
 // CHAP's algorithms in the authentication option (IANA "PPP Authentication
@@ -41,6 +44,7 @@ type lcpOptions struct {
 	accm      uint32
 	magic     uint32
 	pfc, acfc bool
+	callback  []byte     // operation and message of RFC 1570 section 2.3; empty: not asked for
 	auth      AuthMethod // how the other end must authenticate itself
 }
 
@@ -137,7 +141,7 @@ func (l *lcpLayer) judge(opts []option) (reject, nak []option) {
 	}
 	asked := lcpDefaults
 	for _, o := range opts {
-		if o.kind == lcpAuth && !l.authenticates() || !asked.take(o) {
+		if o.kind == lcpAuth && !l.authenticates() || o.kind == lcpCallback && !l.callsBack() || !asked.take(o) {
 			reject = append(reject, o)
 			continue
 		}
@@ -166,6 +170,8 @@ func (p *lcpOptions) take(o option) bool {
 		p.auth, _ = authMethod(o)
 	case lcpMagic:
 		p.magic, _ = o.uint32()
+	case lcpCallback:
+		p.callback = bytes.Clone(o.data)
 	case lcpPFC:
 		p.pfc = len(o.data) == 0
 	case lcpACFC:
@@ -189,6 +195,8 @@ func (l *lcpLayer) better(o option, asked *lcpOptions) (option, bool) {
 		}
 	case lcpAuth:
 		return l.s.cfg.Auth[0].option(), !l.s.cfg.allows(asked.auth)
+	case lcpCallback:
+		return option{lcpCallback, []byte{callbackCBCP}}, !l.grantsCallback(o)
 	case lcpPFC, lcpACFC:
 		return option{kind: o.kind}, len(o.data) != 0
 	}

@@ -77,6 +77,8 @@ func (s *Session) protocolRejected(proto uint16) {
 		s.lcp.on(evRXJMinus)
 	case s.auth != nil && proto == s.auth.protocol() && s.phase == phaseAuthenticate:
 		s.end(Reason{Peer, CodeAuthRefused, s.them() + " agreed to " + s.method.String() + " and then rejected it"})
+	case proto == protoCBCP && s.phase == phaseCallback:
+		s.callback.rejected()
 	case s.phase != phaseNetwork:
 	// The layer sends a Terminate-Request (RFC 1661 section 4.1), which such a peer does not answer:
 	// what follows from the end of the layer does not wait for that.

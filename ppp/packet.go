@@ -15,6 +15,7 @@ const (
 	protoCCP        uint16 = 0x80fd
 	protoLCP        uint16 = 0xc021
 	protoPAP        uint16 = 0xc023
+	protoCBCP       uint16 = 0xc029 // [MS-CBCP]
 	protoCHAP       uint16 = 0xc223
 )
 

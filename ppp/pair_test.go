@@ -37,17 +37,18 @@ func callerConfig() Config {
 // end is a Session with what it has told its owner.
 type end struct {
 	*Session
-	t        *testing.T
-	judge    func(AuthRequest) Answer
-	auth     AuthRequest
-	cipher   string
-	packer   string
-	up       Event
-	ups      int
-	got      [][]byte
-	reason   Reason
-	ended    int
-	authings int
+	t          *testing.T
+	judge      func(AuthRequest) Answer
+	auth       AuthRequest
+	onCallback func(CallbackRequest)
+	cipher     string
+	packer     string
+	up         Event
+	ups        int
+	got        [][]byte
+	reason     Reason
+	ended      int
+	authings   int
 }
 
 func newEnd(t *testing.T, cfg Config) *end {
@@ -76,6 +77,10 @@ func (e *end) drain(now time.Time) {
 			e.cipher = ev.Encryption
 		case EventCompressed:
 			e.packer = ev.Compression
+		case EventCallback:
+			if e.onCallback != nil {
+				e.onCallback(ev.Callback)
+			}
 		case EventIPUp:
 			e.up = ev
 			e.ups++

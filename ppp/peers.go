@@ -27,11 +27,8 @@ var profiles = [...]profile{
 	{name: "pppd or lwIP", lcp: []byte{lcpMRU, lcpACCM, lcpMagic, lcpPFC, lcpACFC}, source: "pppd 2.4 with an MRU"},
 }
 
-// The types of options that we do not take and know peers by.
-const (
-	lcpCallback byte = 13 // RFC 1570 section 2.3; CBCP is its operation 6
-	lcpMRRU     byte = 17 // RFC 1990 section 5.1.1
-)
+// lcpMRRU is the type of an option that we do not take and know peers by.
+const lcpMRRU byte = 17 // RFC 1990 section 5.1.1
 
 func (p profile) fits(lcp []byte, idents []string) bool {
 	if p.lcp != nil && !bytes.Equal(p.lcp, lcp) {

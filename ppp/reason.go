@@ -41,6 +41,8 @@ const (
 	CodeAuthFailed         = "auth-failed"         // name or password refused
 	CodeAuthRefused        = "auth-refused"        // no authentication that both sides allow
 	CodeAuthTimeout        = "auth-timeout"        // authentication began and never ended
+	CodeCallback           = "callback"            // the caller is to be called back
+	CodeCallbackFailed     = "callback-failed"     // no callback that both sides allow
 	CodeServerNotVerified  = "server-not-verified" // MS-CHAPv2: the answering side does not know the password
 	CodeEncryptionRequired = "encryption-required" // no encryption that both sides allow
 	CodeEncryptionBroken   = "encryption-broken"   // encrypted packets that nobody can read

@@ -17,6 +17,7 @@ type phase int
 const (
 	phaseEstablish phase = iota
 	phaseAuthenticate
+	phaseCallback // CBCP, between the two
 	phaseNetwork
 	phaseTerminate
 	phaseDead
@@ -41,12 +42,14 @@ type Session struct {
 	user       string      // and under which name
 	tries      int         // log-ins refused in this call,
 	refusal    Reason      // and why the last one was
+	offer      Callback    // of the box, or of this user
 	known      bool        // user is set: a second log-in must be the same person
 	keys       mschap.Keys // what the authentication yielded for MPPE
 	encryption Policy      // of the box, or of this user
 	peerIP     netip.Addr  // likewise
 
-	heldIPCP []byte // a request of the peer's that came before encryption was up
+	callback *callbackServer // nil if the caller did not ask in CBCP
+	heldIPCP []byte          // a request of the peer's that came before encryption was up
 
 	deframer hdlc.Deframer
 	out      []byte // waits for the line
@@ -152,7 +155,7 @@ func (s *Session) Deadline() time.Time {
 		return time.Time{}
 	}
 	var d time.Time
-	for _, t := range [...]time.Time{s.lcp.timer, s.ccp.timer, s.ipcp.timer, s.authTimer(), s.echoTimer(), s.setupBy} {
+	for _, t := range [...]time.Time{s.lcp.timer, s.ccp.timer, s.ipcp.timer, s.authTimer(), s.callbackTimer(), s.echoTimer(), s.setupBy} {
 		if !t.IsZero() && (d.IsZero() || t.Before(d)) {
 			d = t
 		}
@@ -173,6 +176,9 @@ func (s *Session) Advance(now time.Time) {
 	s.echo()
 	if s.auth != nil && s.phase < phaseTerminate {
 		s.auth.expire()
+	}
+	if s.callback != nil && s.phase == phaseCallback {
+		s.callback.expire()
 	}
 	s.ipcp.expire(now)
 	s.ccp.expire(now)
@@ -236,7 +242,7 @@ func (s *Session) die() {
 		return
 	}
 	s.phase = phaseDead
-	s.auth = nil
+	s.auth, s.callback = nil, nil
 	s.forgetSecrets()
 	s.emit(Event{Kind: EventEnded, Reason: s.cause})
 }
@@ -276,4 +282,11 @@ func (s *Session) authTimer() time.Time {
 		return time.Time{}
 	}
 	return s.auth.timer()
+}
+
+func (s *Session) callbackTimer() time.Time {
+	if s.callback == nil || s.phase != phaseCallback {
+		return time.Time{}
+	}
+	return s.callback.timer()
 }

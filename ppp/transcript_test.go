@@ -135,6 +135,8 @@ func (pl *player) configure(t *testing.T, settings string) {
 			pl.cfg.Encryption = map[string]Policy{"off": EncryptionOff, "prefer": EncryptionPrefer, "require": EncryptionRequire}[value]
 		case "compression":
 			pl.cfg.Compression = []Compression{MPPC}
+		case "callback":
+			pl.cfg.Callback = map[string]Callback{"none": CallbackNone, "preset": CallbackPreset, "any": CallbackNone | CallbackPreset | CallbackNamed}[value]
 		case "lm":
 			pl.cfg.AllowLM = value == "allowed"
 		default:
