@@ -38,11 +38,12 @@ OK ATDT$number
 TIMEOUT 90
 CONNECT "\\c"
 EOF
-    # QEMU does not carry DTR to the modem: the other side hangs up (NO
-    # CARRIER), or we do by the escape sequence.
+    # QEMU does not carry DTR to the modem; the escape sequence stands for its
+    # drop. It is no command to a modem that has hung up already, hence no OK.
     cat >/tmp/hangup.chat <<'EOF'
-TIMEOUT 15
-"NO CARRIER-\d+++\d\c-OK" ATH0
+TIMEOUT 2
+"" "\d+++\d\c"
+OK-ATH0-OK ATH0
 OK ""
 EOF
     : >/tmp/ppp.log
@@ -92,12 +93,12 @@ hold() {
 }
 
 # vanish: what a computer does whose plug is pulled: pppd says nothing more
-# and DTR drops, which QEMU does not carry and the escape sequence stands for.
+# and DTR drops.
 vanish() {
     kill -KILL "$(cat /var/run/ppp0.pid)"
     next
     stty -F /dev/ttyS1 115200 raw -echo crtscts
-    chat -s '' '\d+++\d\c' '' 'ATH0\d' </dev/ttyS1 >/dev/ttyS1 2>/dev/null
+    chat -s -f /tmp/hangup.chat </dev/ttyS1 >/dev/ttyS1 2>/dev/null
     killall -q nc sleep
 }
 
