@@ -199,3 +199,32 @@ func openTTY(t *testing.T, path string) *os.File {
 	}
 	return tty
 }
+
+// A program that is started again at once finds the modem free.
+func TestTheNextClientIsNotRefusedForTheLastOne(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	go func() { served <- ServeTCP(ctx, l, New(Config{}).Modem("5550100")) }()
+	for range 50 {
+		conn, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn.SetDeadline(time.Now().Add(patience))
+		io.WriteString(conn, "AT\r")
+		want := "AT\r\r\nOK\r\n"
+		answer := make([]byte, len(want))
+		if _, err := io.ReadFull(conn, answer); err != nil || string(answer) != want {
+			t.Fatalf("the modem said %q, %v", answer, err)
+		}
+		conn.Close()
+	}
+	cancel()
+	if err := <-served; err != nil {
+		t.Error(err)
+	}
+}

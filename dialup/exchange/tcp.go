@@ -2,11 +2,13 @@ package exchange
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"sync"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -47,7 +49,7 @@ func ServeTCP(ctx context.Context, l net.Listener, m *Modem) error {
 		}
 		clients.Go(func() {
 			defer conn.Close()
-			port, err := m.Open()
+			port, err := m.openSoon(ctx)
 			if err != nil {
 				fmt.Fprintf(conn, "\r\n%v\r\n", err)
 				return
@@ -57,6 +59,31 @@ func ServeTCP(ctx context.Context, l net.Listener, m *Modem) error {
 			}
 			join(ctx, conn, port)
 		})
+	}
+}
+
+// Handing over the modem from one client to the next.
+const (
+	handover     = 500 * time.Millisecond
+	handoverPoll = 20 * time.Millisecond
+)
+
+// openSoon is Open for a client that may have come before the last one's
+// hang-up has been noticed: two sockets are not read in the order in which
+// things happened to them.
+func (m *Modem) openSoon(ctx context.Context) (*Port, error) {
+	poll := time.NewTicker(handoverPoll)
+	defer poll.Stop()
+	for tries := int(handover / handoverPoll); ; tries-- {
+		port, err := m.Open()
+		if tries == 0 || !errors.Is(err, ErrInUse) {
+			return port, err
+		}
+		select {
+		case <-poll.C:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
 	}
 }
 
