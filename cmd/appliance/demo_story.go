@@ -42,11 +42,7 @@ func (s *story) event(e status.Event) {
 	case status.CallConnected:
 		s.tell("modems", "trained: %s", e.Result)
 	case status.CallAuthenticated:
-		how := "the password was never sent"
-		if e.Method == "PAP" {
-			how = "the password went over the line in clear text"
-		}
-		s.tell("ppp", "logged in as %s by %s; %s", e.User, e.Method, how)
+		s.tell("ppp", "logged in as %s by %s; %s", e.User, e.Method, passwordWords(e.Method))
 	case status.CallEncrypted:
 		s.tell("ppp", "the line is encrypted: %s", e.Cipher)
 	case status.CallIPUp:

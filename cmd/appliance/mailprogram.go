@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"net/textproto"
@@ -26,6 +27,9 @@ type mailProgram struct {
 	user, password string
 }
 
+// maxReceived bounds one POP3 session, in octets: who answers may be anybody.
+const maxReceived = 64 << 20
+
 // maildrop is a POP3 session that has logged in.
 type maildrop struct {
 	*textproto.Conn
@@ -38,7 +42,11 @@ func (m mailProgram) receive(ctx context.Context) (*maildrop, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &maildrop{textproto.NewConn(conn), context.AfterFunc(ctx, func() { conn.Close() })}
+	bounded := struct {
+		io.Reader
+		io.WriteCloser
+	}{io.LimitReader(conn, maxReceived), conn}
+	d := &maildrop{textproto.NewConn(bounded), context.AfterFunc(ctx, func() { conn.Close() })}
 	if _, err := d.answer(); err != nil {
 		return nil, errors.Join(fmt.Errorf("POP3 greeting: %w", err), d.close())
 	}
