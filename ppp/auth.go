@@ -28,6 +28,7 @@ func (s *Session) lcpUp() {
 	if s.phase >= phaseTerminate {
 		return
 	}
+	s.emit(Event{Kind: EventLinkUp})
 	m, answering := s.link.peer.auth, s.cfg.Role == Answerer
 	if answering && len(s.link.auth) > 0 {
 		m = s.link.auth[0]
@@ -112,7 +113,7 @@ func (s *Session) authenticated(name string, a Answer) {
 
 // refused ends the session after the Nak or Failure that told the caller.
 func (s *Session) refused(name string, a Answer) {
-	s.end(Reason{Us, CodeAuthFailed, fmt.Sprintf("%q was refused by %v: %s", name, s.method, rasWords(a.code()))})
+	s.end(Reason{Us, CodeAuthFailed, fmt.Sprintf("%q was refused by %v: %s", name, s.method, a.words())})
 }
 
 func (a Answer) code() int {
@@ -120,6 +121,14 @@ func (a Answer) code() int {
 		return rasWrongPassword
 	}
 	return a.Code
+}
+
+// words say why not: whoever judged knows best.
+func (a Answer) words() string {
+	if a.Message != "" {
+		return a.Message
+	}
+	return rasWords(a.code())
 }
 
 // Check judges a request against the clear password of the user that it names, in

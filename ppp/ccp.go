@@ -348,6 +348,9 @@ func (l *ccpLayer) announce(cipher, packer string) {
 func (l *ccpLayer) down() {
 	l.rx, l.tx = nil, nil
 	l.asks, l.naks = 0, 0
+	if l.s.phase < phaseTerminate {
+		l.announce("", "")
+	}
 }
 
 // finished says that there will be neither encryption nor compression.

@@ -148,7 +148,7 @@ func (c *chapServer) judge(r AuthRequest) {
 func (c *chapServer) answer(a Answer) {
 	c.pending = false
 	if !a.OK {
-		c.fail(a, rasWords(a.code()))
+		c.fail(a, a.words())
 		return
 	}
 	message := clipText(a.Message)

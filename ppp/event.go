@@ -13,20 +13,24 @@ type EventKind int
 
 const (
 	NoEvent            EventKind = iota // nothing waits
+	EventLinkUp                         // LCP is up; the log-in begins, if there is to be one
 	EventAuth                           // Auth is to be judged: call Authenticate with the answer
 	EventAuthenticated                  // the caller has proved who it is: Auth.Name, Auth.Method
 	EventCallback                       // the caller is to be called back as Callback says; EventEnded follows
 	EventEncrypted                      // Encryption protects the line; empty: no longer
 	EventCompressed                     // Compression shortens the packets; empty: no longer
 	EventIPUp                           // Local, Peer, DNS and MTU are agreed on
+	EventIPDown                         // no longer: SendIP refuses until the next EventIPUp
 	EventPacket                         // Packet has come
-	EventEnded                          // Reason says why; nothing follows
+	EventEnded                          // Reason says why; nothing follows but Output, see Session
 )
 
 func (k EventKind) String() string {
 	switch k {
 	case NoEvent:
 		return "none"
+	case EventLinkUp:
+		return "link-up"
 	case EventAuth:
 		return "auth"
 	case EventAuthenticated:
@@ -39,6 +43,8 @@ func (k EventKind) String() string {
 		return "compressed"
 	case EventIPUp:
 		return "ip-up"
+	case EventIPDown:
+		return "ip-down"
 	case EventPacket:
 		return "packet"
 	case EventEnded:

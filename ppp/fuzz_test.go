@@ -79,9 +79,11 @@ func FuzzSession(f *testing.F) {
 				t.Fatalf("%d octets and %d events wait", len(s.out), len(s.events))
 			}
 			s.drain(p.now)
+			now := p.now.Add(time.Second)
 			if s.ended == 0 {
-				timeLeadsToAnEnd(t, s.Session, p.now.Add(time.Second))
+				timeLeadsToAnEnd(t, s.Session, now)
 			}
+			timeLeadsToSilence(t, s.Session, now)
 		}
 	})
 }

@@ -30,7 +30,6 @@ type ipcpLayer struct {
 	peer       netip.Addr // what the peer asked for last
 	askedPeer  bool       // we have asked it for its address
 	insistence netip.Addr // the address that the peer would rather have
-	told       Event      // the last EventIPUp
 
 	slots   int  // for TCP headers that the peer will have compressed; zero: not
 	noSlots bool // their numbers may be left out
@@ -175,10 +174,7 @@ func (l *ipcpLayer) up() {
 	l.startVJ()
 	e := Event{Kind: EventIPUp, Local: l.local, Peer: l.peer, DNS: l.dns, MTU: l.s.mtu()}
 	l.s.setupDone()
-	if e.Local != l.told.Local || e.Peer != l.told.Peer || e.DNS != l.told.DNS {
-		l.told = e
-		l.s.emit(e)
-	}
+	l.s.emit(e)
 }
 
 // startVJ makes what header compression was agreed on.
@@ -201,6 +197,9 @@ func (l *ipcpLayer) lost() {
 func (l *ipcpLayer) down() {
 	l.askedPeer = false
 	l.tx, l.rx = nil, nil
+	if l.s.phase < phaseTerminate {
+		l.s.emit(Event{Kind: EventIPDown})
+	}
 }
 
 func (l *ipcpLayer) finished() {

@@ -372,9 +372,11 @@ func (l *lcpLayer) finished() {
 func (l *lcpLayer) terminated(data []byte) {
 	if l.s.phase == phaseAuthenticate && !l.s.refusal.IsZero() {
 		l.s.blame(l.s.refusal)
-		return
 	}
 	l.s.blame(farewell(l.s.them(), data))
+	if l.s.lcp.state == opened {
+		l.s.leave()
+	}
 }
 
 // mtu is the longest packet that the peer takes.

@@ -9,9 +9,9 @@ func (s *Session) startNetwork() {
 	if !s.known {
 		s.encryption, s.peerIP = s.cfg.Encryption, s.cfg.PeerIP
 	}
-	s.crypt = &ccpLayer{s: s, cipher: s.crypt.cipher, packer: s.crypt.packer}
+	s.crypt = &ccpLayer{s: s}
 	s.ccp = s.automaton(protoCCP, s.crypt)
-	s.net = &ipcpLayer{s: s, local: s.cfg.LocalIP, told: s.net.told}
+	s.net = &ipcpLayer{s: s, local: s.cfg.LocalIP}
 	s.ipcp = s.automaton(protoIPCP, s.net)
 	offers := s.crypt.prepare(s.encryption)
 	if s.encryption == EncryptionRequire && !offers {

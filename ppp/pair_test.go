@@ -3,6 +3,7 @@ package ppp
 import (
 	"math/rand/v2"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -49,6 +50,7 @@ type end struct {
 	reason     Reason
 	ended      int
 	authings   int
+	kinds      []EventKind // all but packets
 }
 
 func newEnd(t *testing.T, cfg Config) *end {
@@ -62,6 +64,9 @@ func (e *end) drain(now time.Time) {
 		ev := e.NextEvent()
 		if e.ended > 0 && ev.Kind != NoEvent {
 			e.t.Errorf("event %v after the end", ev.Kind)
+		}
+		if ev.Kind != EventPacket && ev.Kind != NoEvent {
+			e.kinds = append(e.kinds, ev.Kind)
 		}
 		switch ev.Kind {
 		case NoEvent:
@@ -91,6 +96,15 @@ func (e *end) drain(now time.Time) {
 			e.ended++
 		}
 	}
+}
+
+// story is the events in words.
+func (e *end) story() string {
+	var words []string
+	for _, k := range e.kinds {
+		words = append(words, k.String())
+	}
+	return strings.Join(words, " ")
 }
 
 // pair is two ends with a wire between them, and a clock.

@@ -24,6 +24,10 @@ const (
 )
 
 // Session is one end of one call. It is not safe for concurrent use.
+//
+// EventEnded comes with the peer's Terminate-Request, as the call is over then. Its owner writes the
+// Output that waits, our Terminate-Ack; to go on with Input and Advance as long as there is a
+// Deadline answers a peer that did not get it.
 type Session struct {
 	cfg   Config
 	now   time.Time
@@ -70,6 +74,7 @@ type Session struct {
 	setupBy time.Time // IP must be up by then; zero once it is
 
 	cause  Reason // the first cause of the end
+	told   bool   // EventEnded is out
 	counts Counts
 }
 
@@ -244,7 +249,21 @@ func (s *Session) die() {
 	s.phase = phaseDead
 	s.auth, s.callback = nil, nil
 	s.forgetSecrets()
-	s.emit(Event{Kind: EventEnded, Reason: s.cause})
+	s.tell()
+}
+
+// tell says that the session has ended. There is nothing more to say.
+func (s *Session) tell() {
+	if !s.told {
+		s.emit(Event{Kind: EventEnded, Reason: s.cause})
+	}
+	s.told = true
+}
+
+// leave follows a peer that ends an opened link; what remains is to acknowledge it.
+func (s *Session) leave() {
+	s.phase, s.setupBy = phaseTerminate, time.Time{}
+	s.tell()
 }
 
 func (s *Session) forgetSecrets() {
@@ -252,7 +271,11 @@ func (s *Session) forgetSecrets() {
 	s.crypt.tx, s.crypt.rx = nil, nil
 }
 
-func (s *Session) emit(e Event) { s.events = append(s.events, e) }
+func (s *Session) emit(e Event) {
+	if !s.told {
+		s.events = append(s.events, e)
+	}
+}
 
 // forgetPackets makes room for the packets of the next Input.
 func (s *Session) forgetPackets() {
