@@ -145,6 +145,11 @@ type Config struct {
 	EchoInterval time.Duration
 	EchoFailures int
 
+	// LineRate is the line's speed in bit/s, each way; zero is unknown, and fast. Below 2,400 or
+	// so it counts: at 300 a full frame takes 50 s, longer than a dead line is waited for. What is
+	// waited for an answer, and the silence before an Echo-Request, grow by what frames take.
+	LineRate int
+
 	// SetupLimit bounds the time until IP is up; zero is 3 minutes.
 	SetupLimit time.Duration
 }

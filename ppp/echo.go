@@ -25,7 +25,13 @@ func (s *Session) echoTimer() time.Time {
 	if s.lcp.state != opened || s.phase >= phaseTerminate || s.cfg.EchoInterval < 0 {
 		return time.Time{}
 	}
-	return s.heardAt.Add(s.cfg.EchoInterval * time.Duration(s.echoes+1))
+	return s.heardAt.Add(s.echoInterval() * time.Duration(s.echoes+1))
+}
+
+// echoInterval is the configured one, stretched so that the last Echo-Request has, besides the
+// silence that is allowed, time for a full frame before it and one before its answer.
+func (s *Session) echoInterval() time.Duration {
+	return s.cfg.EchoInterval + 2*airtime(fullFrame, s.cfg.LineRate)/time.Duration(s.cfg.EchoFailures+1)
 }
 
 // echo asks a silent peer whether it is still there. The request is of 8 octets

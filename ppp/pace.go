@@ -14,22 +14,41 @@ const (
 // grows; afterwards silence is noise, and waiting longer would only lose time.
 type pace struct {
 	wait     time.Duration
+	slow     time.Duration // what the line's rate adds to each wait
 	measured bool
 }
 
-func (p *pace) period() time.Duration { return max(p.wait, minPeriod) }
+func (p *pace) period() time.Duration  { return max(p.wait, minPeriod+p.slow) }
+func (p *pace) longest() time.Duration { return maxPeriod + p.slow }
 
 // late says that no answer came in time.
 func (p *pace) late() {
 	if !p.measured {
-		p.wait = min(p.period()*5/4, maxPeriod)
+		p.wait = min(p.period()*5/4, p.longest())
 	}
 }
 
 // answered says how long the answer to a packet that was sent once took.
 func (p *pace) answered(rtt time.Duration) {
-	p.wait, p.measured = min(2*rtt, maxPeriod), true
+	p.wait, p.measured = min(2*rtt, p.longest()), true
 }
+
+// airtime is how long octets take on an asynchronous line of rate bit/s: ten bits each, with start
+// and stop. Zero if the rate is not known.
+func airtime(octets, rate int) time.Duration {
+	if rate <= 0 {
+		return 0
+	}
+	return time.Duration(octets) * 10 * time.Second / time.Duration(rate)
+}
+
+const (
+	// controlFrame is a control packet on the wire, half of it escaped: what a request or its
+	// answer keeps the line busy with.
+	controlFrame = 64
+	// fullFrame is the longest frame, which may go before either.
+	fullFrame = defaultMRU + 8
+)
 
 // retry counts how often something is sent until it is answered.
 type retry struct {

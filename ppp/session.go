@@ -99,6 +99,7 @@ const (
 func New(cfg Config, now time.Time) *Session {
 	s := &Session{cfg: cfg.withDefaults(), now: now, heardAt: now, goodAt: now}
 	s.setupBy = now.Add(s.cfg.SetupLimit)
+	s.pace.slow = 2 * airtime(controlFrame, cfg.LineRate)
 	s.link, s.crypt, s.net = newLCP(s), &ccpLayer{s: s}, &ipcpLayer{s: s}
 	s.lcp = s.automaton(protoLCP, s.link)
 	s.ccp = s.automaton(protoCCP, s.crypt)
