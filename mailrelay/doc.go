@@ -13,5 +13,6 @@
 // encryption of the call is the protection of their clear-text log-ins.
 //
 // Messages pass octet for octet in both directions; nothing is added to them,
-// not even a Received field.
+// not even a Received field. Only a bare LF that a caller hands in goes upstream
+// as CR LF, since RFC 5321 section 2.3.8 forbids it there.
 package mailrelay
