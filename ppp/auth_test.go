@@ -259,3 +259,16 @@ func TestAnotherPersonCannotTakeTheCallOver(t *testing.T) {
 		t.Errorf("%+v", p.cause)
 	}
 }
+
+func TestARefusalIsInTheWordsOfWhoeverJudged(t *testing.T) {
+	for _, m := range []AuthMethod{PAP, CHAPMD5, MSCHAP, MSCHAPv2} {
+		cfg := answererConfig()
+		cfg.Auth = []AuthMethod{m}
+		p := newPair(t, cfg, callerConfig())
+		p.a.judge = func(AuthRequest) Answer { return Answer{Code: 649, Message: "too many guesses"} }
+		p.run(time.Minute, p.bothEnded)
+		if !strings.HasSuffix(p.a.reason.Text, ": too many guesses") {
+			t.Errorf("%v: %+v", m, p.a.reason)
+		}
+	}
+}

@@ -36,6 +36,8 @@ func busyBoard() *status.Board {
 	b.Post(status.CallEnded{At: noon.Add(-50 * time.Minute), Call: 2, Verdict: status.Verdict{Side: status.Peer, Code: "peer-hangup", Text: "The caller hung up."}})
 	b.Post(status.MailboxChanged{User: "alice", Messages: 3, Octets: 12_345})
 	b.Post(status.UpstreamChanged{At: noon, User: "alice", Upstream: "isp", Direction: status.Submit, Fault: "the certificate of smtp.example.org has expired"})
+	b.Post(status.NumberRefused{At: noon, Number: "5550666", Until: noon.Add(time.Hour)})
+	b.Post(status.NumberRefused{At: noon.Add(-2 * time.Hour), Number: "5550777", Until: noon.Add(-time.Hour)})
 	return b
 }
 
@@ -113,10 +115,14 @@ func TestThePageShowsLinesCallsMailAndHowCallsEnded(t *testing.T) {
 		"password sent in clear text (PAP), data not encrypted",
 		"1234 B / 56.8 kB", "1 min 30 s ago", "The caller hung up.", "3 (12.3 kB)",
 		"the certificate of smtp.example.org has expired", "10 min 0 s",
+		"Log-ins from 5550666 are refused until 2026-11-23 13:00",
 	} {
 		if !strings.Contains(body, want) {
 			t.Errorf("the page does not show %q", want)
 		}
+	}
+	if strings.Contains(body, "5550777") {
+		t.Error("a number is shown as refused when that is over")
 	}
 	if strings.Contains(body, "<script>bob") {
 		t.Error("a caller's name is not escaped")

@@ -91,6 +91,7 @@ func newAppliance(cfg *config.Config, out outside) (a *appliance, err error) {
 		}
 	}
 	var ids dialup.CallIDs
+	users := &callers{cfg: cfg, guard: newGuard(cfg.PPP.GuessLimit), post: a.board.Post, log: log}
 	for _, line := range cfg.Lines {
 		a.lines = append(a.lines, dialup.NewLine(dialup.LineConfig{
 			Name:         line.Name,
@@ -100,11 +101,11 @@ func newAppliance(cfg *config.Config, out outside) (a *appliance, err error) {
 			CallerID:     *line.CallerID,
 			PPP:          pppConfig(cfg, rand.Reader),
 			Pool:         pool,
-			Auth:         callers{cfg},
+			Auth:         users,
 			NewStack:     out.stack,
 			Observe:      a.captures.observe,
 			Names:        append([]string{cfg.Hostname}, cfg.Aliases...),
-			Services:     mailServices{callers{cfg}, a},
+			Services:     mailServices{users, a},
 			IdleLimit:    time.Duration(cfg.PPP.IdleLimit),
 			SessionLimit: time.Duration(cfg.PPP.SessionLimit),
 			CallIDs:      &ids,

@@ -40,6 +40,9 @@ func explain(w io.Writer, c *config.Config) {
 	}
 	fmt.Fprintf(w, "  get an address of %s and reach POP3 (110), SMTP (25, 587) and DNS at %s, nothing else\n", c.PPP.Pool, c.PPP.LocalIP)
 	fmt.Fprintf(w, "  may call the box %s\n", strings.Join(append([]string{c.Hostname}, c.Aliases...), ", "))
+	if c.PPP.GuessLimit > 0 {
+		fmt.Fprintf(w, "  a number with %s within an hour is refused for an hour; who has logged in from there before is not\n", count(c.PPP.GuessLimit, "failed log-in"))
+	}
 	fmt.Fprintf(w, "  calls end after %s without traffic, and after %s in all\n", limit(c.PPP.IdleLimit), limit(c.PPP.SessionLimit))
 	fmt.Fprintln(w, "\nUsers")
 	for _, u := range c.Users {

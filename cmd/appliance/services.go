@@ -24,7 +24,7 @@ type mailServer interface {
 
 // mailServices gives a caller the mail servers.
 type mailServices struct {
-	callers callers
+	callers *callers
 	box     *appliance
 }
 

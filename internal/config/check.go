@@ -108,6 +108,9 @@ func (c *Config) checkPPP(f *faults) {
 	if c.PPP.Tries < 1 || c.PPP.Tries > 10 {
 		f.add("[ppp] tries: %d is out of range; 1 to 10", c.PPP.Tries)
 	}
+	if c.PPP.GuessLimit < 0 || c.PPP.GuessLimit > 100 {
+		f.add("[ppp] guess_limit: %d is out of range; 1 to 100, or 0 to refuse no number", c.PPP.GuessLimit)
+	}
 	if len(c.PPP.WINS) > 2 {
 		f.add("[ppp] wins: PPP tells a caller at most 2 servers")
 	}

@@ -52,9 +52,12 @@ type PPP struct {
 	// Tries is how often a caller may type its password in one call (MS-CHAP).
 	Tries int `toml:"tries"`
 	// Rechallenge is how often a CHAP caller proves itself anew; 0 is never.
-	Rechallenge Duration   `toml:"rechallenge"`
-	LocalIP     netip.Addr `toml:"local_ip"`
-	Pool        Prefix     `toml:"pool"`
+	Rechallenge Duration `toml:"rechallenge"`
+	// GuessLimit is the number of log-ins that may fail within an hour from one
+	// calling number, before it is refused for an hour; 0 refuses none.
+	GuessLimit int        `toml:"guess_limit"`
+	LocalIP    netip.Addr `toml:"local_ip"`
+	Pool       Prefix     `toml:"pool"`
 	// WINS are the NetBIOS name servers told to Windows callers; most have none.
 	WINS []netip.Addr `toml:"wins"`
 	// IdleLimit ends a call on which the caller has sent the box no IP packet for
@@ -154,6 +157,7 @@ func defaults() Config {
 			Compression: []Compression{MPPC, Deflate, BSDCompress},
 			VJ:          true,
 			Tries:       3,
+			GuessLimit:  10,
 			LocalIP:     netip.MustParseAddr("10.64.64.1"),
 			Pool:        Prefix{netip.MustParsePrefix("10.64.64.0/24")},
 			IdleLimit:   Duration(15 * time.Minute),

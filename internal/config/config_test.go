@@ -140,6 +140,7 @@ func TestEveryMistakeIsNamedWithItsPlace(t *testing.T) {
 		{"keys without Microsoft", `["mschapv2", "mschap", "chap", "pap"]`, `["chap"]`, []string{`"alice"`, "mschapv2"}},
 		{"state_dir", `"/var/lib/postern"`, `"postern"`, []string{"state_dir", "absolute"}},
 		{"ca_file", `poll      = "5m"`, `ca_file = "/nowhere.pem"`, []string{`"isp"`, "/nowhere.pem"}},
+		{"guess_limit", `local_ip   =`, "guess_limit = 1000\nlocal_ip   =", []string{"guess_limit", "1000"}},
 		{"local_ip", `"10.64.64.1"`, `"::1"`, []string{"local_ip", "IPv4"}},
 	}
 	for _, tc := range cases {

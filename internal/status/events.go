@@ -2,6 +2,7 @@ package status
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -82,6 +83,14 @@ type CallIPUp struct {
 type CallTraffic struct {
 	Call     CallID
 	Up, Down int64
+}
+
+// NumberRefused says that too many log-ins from a number have failed, and until
+// when further ones are not judged.
+type NumberRefused struct {
+	At     time.Time
+	Number string
+	Until  time.Time
 }
 
 // CallEnded closes a call with the one sentence that says who ended it and why.
@@ -190,6 +199,14 @@ func (e CallTraffic) apply(s *Snapshot) {
 		s.Counters.BytesDown += e.Down - c.Down
 		c.Up, c.Down = e.Up, e.Down
 	})
+}
+
+func (e NumberRefused) apply(s *Snapshot) {
+	s.Refused = slices.DeleteFunc(s.Refused, func(r Refused) bool { return r.Number == e.Number })
+	s.Refused = slices.Insert(s.Refused, 0, Refused{Number: e.Number, Since: e.At, Until: e.Until})
+	if len(s.Refused) > keepRefused {
+		s.Refused = s.Refused[:keepRefused]
+	}
 }
 
 func (e CallEnded) apply(s *Snapshot) {

@@ -11,6 +11,10 @@ import (
 // them all and the box must not grow over years of calls.
 const keepEnded = 20
 
+// keepRefused bounds the refused numbers likewise: a stranger can make up any
+// number of them.
+const keepRefused = 10
+
 // CallID numbers the calls of one run of the box, from 1. 0 is "no call".
 type CallID uint64
 
@@ -153,6 +157,18 @@ type User struct {
 	Submit   Leg
 }
 
+// Refused is a number from which too many log-ins have failed.
+type Refused struct {
+	Number       string
+	Since, Until time.Time
+}
+
+// String is the sentence for the page and the console.
+func (r Refused) String() string {
+	return fmt.Sprintf("Log-ins from %s are refused until %s, since too many failed; who has logged in from there before still can.",
+		r.Number, r.Until.Format("2006-01-02 15:04"))
+}
+
 // Counters only grow.
 type Counters struct {
 	Calls              int64
@@ -166,10 +182,11 @@ type Counters struct {
 // Snapshot is the state of the whole box at one moment. It is a value: a
 // watcher may keep it and compare it with a later one.
 type Snapshot struct {
-	Lines    []Line // in the order of the configuration
-	Calls    []Call // running, oldest first
-	Ended    []Call // newest first, at most keepEnded
-	Users    []User // by name
+	Lines    []Line    // in the order of the configuration
+	Calls    []Call    // running, oldest first
+	Ended    []Call    // newest first, at most keepEnded
+	Users    []User    // by name
+	Refused  []Refused // newest first, at most keepRefused; some may be over
 	Counters Counters
 }
 
@@ -179,6 +196,7 @@ func (s Snapshot) Clone() Snapshot {
 	s.Calls = slices.Clone(s.Calls)
 	s.Ended = slices.Clone(s.Ended)
 	s.Users = slices.Clone(s.Users)
+	s.Refused = slices.Clone(s.Refused)
 	return s
 }
 

@@ -2,6 +2,8 @@ package status
 
 import (
 	"context"
+	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -70,6 +72,22 @@ func TestAFaultKeepsTheTimeItBegan(t *testing.T) {
 	b.Post(UpstreamChanged{At: noon.Add(5 * time.Hour), User: "alice", Direction: Submit, TLS: "TLS 1.3"})
 	if leg = b.Snapshot().Users[0].Submit; leg.Fault != "" || !leg.Since.Equal(noon.Add(5*time.Hour)) {
 		t.Errorf("after it works again: %+v", leg)
+	}
+}
+
+func TestRefusedNumbersAreBoundedNewestFirst(t *testing.T) {
+	var b Board
+	for i := range 3 * keepRefused {
+		at := noon.Add(time.Duration(i) * time.Minute)
+		b.Post(NumberRefused{At: at, Number: fmt.Sprint(5550100 + i), Until: at.Add(time.Hour)})
+		b.Post(NumberRefused{At: at, Number: "5550099", Until: at.Add(time.Hour)})
+	}
+	s := b.Snapshot()
+	if len(s.Refused) != keepRefused || s.Refused[0].Number != "5550099" || s.Refused[1].Number != "5550129" {
+		t.Errorf("the page shows %v", s.Refused)
+	}
+	if got := s.Refused[0].String(); !strings.HasPrefix(got, "Log-ins from 5550099 are refused until 2026-11-23 13:29, ") {
+		t.Errorf("in words: %s", got)
 	}
 }
 
