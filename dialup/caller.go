@@ -103,7 +103,7 @@ func (c *Caller) run(ctx context.Context, m *modem) {
 	observer := c.cfg.Observe.start(c.cfg.ID, "caller", time.Now())
 	end, err := carry(ctx, m, c.conn, callConfig{
 		observer: observer,
-		id:       c.cfg.ID, ppp: c.conn.patient(c.cfg.PPP), newStack: c.cfg.NewStack,
+		id:       c.cfg.ID, ppp: c.cfg.PPP, newStack: c.cfg.NewStack,
 		// Without words: the answering side would show them as what we had to say.
 		goodbye: ppp.Reason{Side: ppp.Us, Code: codeHangup},
 		post:    c.cfg.Post,

@@ -103,6 +103,7 @@ func carry(ctx context.Context, m *modem, conn connection, cfg callConfig) (outc
 	if on, known := m.carrier(); known && on && m.dcdMoves {
 		c.watchDCD, c.dcdAt = true, now.Add(dcdEvery)
 	}
+	cfg.ppp.LineRate = conn.rate
 	c.sess = ppp.New(cfg.ppp, now)
 	c.input(now, conn.first)
 	c.run(ctx, jobs)

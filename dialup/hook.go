@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"time"
-
-	"postern/ppp"
 )
 
 // connection is a trained carrier.
@@ -14,18 +12,6 @@ type connection struct {
 	rate   int    // bit/s, 0 if the modem did not say
 	result string // the modem's own line
 	first  []byte // what came behind CONNECT
-}
-
-// patient is cfg with time enough for the line. PPP takes 18 s without a whole
-// frame for a dead line; at 300 bit/s a frame of 1,500 octets is on its way for
-// 50 s. Six intervals are the limit, a frame and a half. From 1,200 bit/s on
-// PPP's own interval is longer.
-func (c connection) patient(cfg ppp.Config) ppp.Config {
-	const frame = 1500 * 10 // bits, with start and stop
-	if cfg.EchoInterval == 0 && c.rate > 0 && c.rate < 1200 {
-		cfg.EchoInterval = frame * time.Second / time.Duration(4*c.rate)
-	}
-	return cfg
 }
 
 // noConnectError is a call that ended before there was a carrier.

@@ -222,7 +222,7 @@ func (l *Line) carry(ctx context.Context, m *modem, conn connection, id status.C
 	}
 	defer l.cfg.Pool.Release(address)
 	cfg := callConfig{
-		id: id, from: from, ppp: conn.patient(l.cfg.PPP), auth: l.cfg.Auth, newStack: l.cfg.NewStack,
+		id: id, from: from, ppp: l.cfg.PPP, auth: l.cfg.Auth, newStack: l.cfg.NewStack,
 		idleLimit: l.cfg.IdleLimit, sessionLimit: l.cfg.SessionLimit,
 		goodbye: shuttingDown, post: l.cfg.Post, observer: observer,
 	}
