@@ -174,9 +174,9 @@ hangup
 	if n := o.p.waiting(t, "alice"); n != 0 {
 		t.Errorf("%d messages are still at the provider", n)
 	}
-	o.p.closed.Store(false)
 	o.b.terminate(t)
-	o.b.start(t) // does not wait for the next try
+	o.p.closed.Store(false)
+	o.b.start(t)
 	if d := o.p.arrival(t); d.data != outgoing[0] {
 		t.Errorf("arrived: %q", d.data)
 	}
