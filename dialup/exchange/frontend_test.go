@@ -228,3 +228,39 @@ func TestTheNextClientIsNotRefusedForTheLastOne(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// The program's own read time-out is what ends its reads.
+func TestAProgramOnAPtyKeepsItsTerminalSettings(t *testing.T) {
+	p, err := OpenPTY(New(Config{}).Modem("300"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- p.Serve(ctx) }()
+	tty := openTTY(t, p.Path())
+	fd := int(tty.Fd())
+	own, err := unix.IoctlGetTermios(fd, unix.TCGETS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	own.Iflag, own.Oflag, own.Lflag = 0, 0, 0
+	own.Cc[unix.VMIN], own.Cc[unix.VTIME] = 0, 7
+	if err := unix.IoctlSetTermios(fd, unix.TCSETS, own); err != nil {
+		t.Fatal(err)
+	}
+	io.WriteString(tty, "AT\r")
+	for answer := ""; !strings.Contains(answer, "OK"); {
+		b := make([]byte, 64)
+		n, _ := unix.Read(fd, b)
+		answer += string(b[:max(n, 0)])
+	}
+	now, err := unix.IoctlGetTermios(fd, unix.TCGETS)
+	if err != nil || now.Cc[unix.VMIN] != 0 || now.Cc[unix.VTIME] != 7 {
+		t.Errorf("the terminal has VMIN %d, VTIME %d, %v", now.Cc[unix.VMIN], now.Cc[unix.VTIME], err)
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}

@@ -141,6 +141,11 @@ func makeRaw(fd int) error {
 	if err != nil {
 		return err
 	}
+	// A program that has made it raw itself keeps its VMIN and VTIME: without
+	// its time-out, a read of it would outlive its close.
+	if t.Lflag&(unix.ICANON|unix.ECHO) == 0 {
+		return nil
+	}
 	t.Iflag, t.Oflag, t.Lflag = unix.IGNPAR, 0, 0
 	t.Cc[unix.VMIN], t.Cc[unix.VTIME] = 1, 0
 	return unix.IoctlSetTermios(fd, unix.TCSETS, t)
