@@ -59,6 +59,7 @@ func (s *Session) lcpDown() {
 	s.heldIPCP = s.heldIPCP[:0]
 	s.ccp.lowerDown()
 	s.ipcp.lowerDown()
+	s.ipv6cp.lowerDown()
 	if s.phase < phaseTerminate {
 		s.phase = phaseEstablish
 	}

@@ -133,6 +133,10 @@ type Config struct {
 	DNS             [2]netip.Addr // told to a caller that asks (RFC 1877)
 	NBNS            [2]netip.Addr // likewise, Windows' WINS servers
 
+	// IPv6 brings up link-local IPv6 beside IPv4 (RFC 5072): EventIPv6Up names the addresses, and
+	// packets of both versions pass. Off, its packets are Protocol-Rejected at once.
+	IPv6 bool
+
 	Compression []Compression // what is allowed, the best first; empty: none
 	NoVJ        bool          // no VJ header compression (RFC 1144)
 

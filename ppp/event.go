@@ -21,6 +21,8 @@ const (
 	EventCompressed                     // Compression shortens the packets; empty: no longer
 	EventIPUp                           // Local, Peer, DNS and MTU are agreed on
 	EventIPDown                         // no longer: SendIP refuses until the next EventIPUp
+	EventIPv6Up                         // Local, Peer (link-local) and MTU are agreed on
+	EventIPv6Down                       // no longer
 	EventPacket                         // Packet has come
 	EventEnded                          // Reason says why; nothing follows but Output, see Session
 )
@@ -45,6 +47,10 @@ func (k EventKind) String() string {
 		return "ip-up"
 	case EventIPDown:
 		return "ip-down"
+	case EventIPv6Up:
+		return "ipv6-up"
+	case EventIPv6Down:
+		return "ipv6-down"
 	case EventPacket:
 		return "packet"
 	case EventEnded:

@@ -61,7 +61,11 @@ func (s *Session) network(proto uint16, info []byte) {
 		s.crypt.rx.native(proto, info)
 	}
 	switch proto {
-	case protoIP:
+	case protoIP, protoIPv6:
+		if proto == protoIPv6 && s.ipv6cp.state == initial {
+			s.rejectProtocol(proto, info)
+			return
+		}
 		s.clear(proto, info)
 	case protoVJ, protoVJWhole:
 		if s.ipcp.state == opened && s.net.rx == nil {
@@ -85,6 +89,12 @@ func (s *Session) network(proto uint16, info []byte) {
 			return
 		}
 		s.ipcp.input(info)
+	case protoIPv6CP:
+		if s.ipv6cp.state == initial {
+			s.rejectProtocol(proto, info)
+			return
+		}
+		s.ipv6cp.input(info)
 	default:
 		// At once: Windows 95 waits for NetBEUI and IPX to answer (Q130079).
 		s.rejectProtocol(proto, info)
@@ -131,7 +141,7 @@ func (s *Session) encrypted(info []byte) {
 	}
 	s.crypt.found()
 	proto, pkt, ok := protocol(s.rx[n:])
-	if !ok || proto != protoIP && proto != protoVJ && proto != protoVJWhole {
+	if !ok || proto != protoIP && proto != protoIPv6 && proto != protoVJ && proto != protoVJWhole {
 		s.counts.Ignored++
 		return
 	}
@@ -140,11 +150,15 @@ func (s *Session) encrypted(info []byte) {
 
 // deliver hands an IP packet, which lies at the end of s.rx, to the owner.
 func (s *Session) deliver(proto uint16, pkt []byte) {
-	if s.ipcp.state != opened || len(pkt) == 0 {
+	up := s.ipcp.state == opened
+	if proto == protoIPv6 {
+		up = s.ipv6cp.state == opened
+	}
+	if !up || len(pkt) == 0 {
 		s.counts.Ignored++
 		return
 	}
-	if s.net.rx != nil && proto != protoIP {
+	if s.net.rx != nil && proto != protoIP && proto != protoIPv6 {
 		n := len(s.rx)
 		var err error
 		if s.rx, err = s.net.rx.Append(s.rx, vj.Kind(proto), pkt); err != nil {
@@ -161,7 +175,7 @@ func (s *Session) deliver(proto uint16, pkt []byte) {
 // up, the packet is longer than the peer takes, or too much waits for the line.
 func (s *Session) SendIP(now time.Time, pkt []byte) bool {
 	s.now = now
-	if s.phase != phaseNetwork || s.ipcp.state != opened || len(s.out) > maxOut || len(pkt) > s.link.mtu() {
+	if s.phase != phaseNetwork || len(pkt) == 0 || !s.carries(pkt[0]) || len(s.out) > maxOut || len(pkt) > s.link.mtu() {
 		return false
 	}
 	tx := s.crypt.tx
@@ -170,7 +184,10 @@ func (s *Session) SendIP(now time.Time, pkt []byte) bool {
 	}
 	proto := protoIP
 	s.scratch = append(s.scratch[:0], 0, 0)
-	if s.net.tx != nil {
+	if pkt[0]>>4 == 6 {
+		proto = protoIPv6
+		s.scratch = append(s.scratch, pkt...)
+	} else if s.net.tx != nil {
 		var kind vj.Kind
 		s.scratch, kind = s.net.tx.Append(s.scratch, pkt)
 		proto = uint16(kind)

@@ -13,6 +13,7 @@ func (s *Session) startNetwork() {
 	s.ccp = s.automaton(protoCCP, s.crypt)
 	s.net = &ipcpLayer{s: s, local: s.cfg.LocalIP}
 	s.ipcp = s.automaton(protoIPCP, s.net)
+	s.prepareIPv6()
 	offers := s.crypt.prepare(s.encryption)
 	if s.encryption == EncryptionRequire && !offers {
 		s.end(s.noEncryption(s.noKeys()))
@@ -25,6 +26,7 @@ func (s *Session) startNetwork() {
 	s.ipcp.open()
 	if s.encryption != EncryptionRequire {
 		s.ipcp.on(evUp)
+		s.startIPv6()
 	}
 }
 
@@ -53,6 +55,7 @@ func (s *Session) encryptionUp() {
 		s.ipcp.input(s.heldIPCP)
 		s.heldIPCP = s.heldIPCP[:0]
 	}
+	s.startIPv6()
 }
 
 func (s *Session) setupDone() { s.setupBy = time.Time{} }
@@ -86,6 +89,10 @@ func (s *Session) protocolRejected(proto uint16) {
 		if s.ccp.state > starting {
 			s.ccp.on(evRXJMinus)
 			s.crypt.finished()
+		}
+	case proto == protoIPv6CP, proto == protoIPv6:
+		if s.ipv6cp.state > starting {
+			s.ipv6cp.on(evRXJMinus)
 		}
 	case proto == protoIPCP, proto == protoIP:
 		if s.ipcp.state > starting {

@@ -10,8 +10,10 @@ const (
 	protoIP         uint16 = 0x0021
 	protoVJ         uint16 = 0x002d // RFC 1144, compressed TCP
 	protoVJWhole    uint16 = 0x002f // RFC 1144, uncompressed TCP
+	protoIPv6       uint16 = 0x0057
 	protoCompressed uint16 = 0x00fd // CCP's, RFC 1962 section 2: MPPE and MPPC packets
 	protoIPCP       uint16 = 0x8021
+	protoIPv6CP     uint16 = 0x8057
 	protoCCP        uint16 = 0x80fd
 	protoLCP        uint16 = 0xc021
 	protoPAP        uint16 = 0xc023

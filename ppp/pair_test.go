@@ -46,6 +46,7 @@ type end struct {
 	packer     string
 	up         Event
 	ups        int
+	up6        Event
 	got        [][]byte
 	reason     Reason
 	ended      int
@@ -89,6 +90,8 @@ func (e *end) drain(now time.Time) {
 		case EventIPUp:
 			e.up = ev
 			e.ups++
+		case EventIPv6Up:
+			e.up6 = ev
 		case EventPacket:
 			e.got = append(e.got, append([]byte(nil), ev.Packet...))
 		case EventEnded:

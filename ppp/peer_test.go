@@ -113,6 +113,8 @@ func (p *peer) ack(proto uint16) {
 		a = &p.lcp
 	case protoCCP:
 		a = &p.ccp
+	case protoIPv6CP:
+		a = &p.ipv6cp
 	default:
 		a = &p.ipcp
 	}
@@ -162,5 +164,7 @@ func openIP(t *testing.T) *peer {
 	p.hear()
 	return p
 }
+
+func hexOf(b []byte) string { return hex.EncodeToString(b) }
 
 func u32(v uint32) string { return hex.EncodeToString(binary.BigEndian.AppendUint32(nil, v)) }

@@ -35,9 +35,11 @@ type Session struct {
 	pace  pace
 
 	lcp, ccp, ipcp automaton
+	ipv6cp         automaton
 	link           *lcpLayer
 	crypt          *ccpLayer
 	net            *ipcpLayer
+	net6           *ipv6Layer
 
 	auth       party       // the authentication under way or done; nil if none
 	judging    bool        // an EventAuth waits for its Answer,
@@ -100,10 +102,11 @@ func New(cfg Config, now time.Time) *Session {
 	s := &Session{cfg: cfg.withDefaults(), now: now, heardAt: now, goodAt: now}
 	s.setupBy = now.Add(s.cfg.SetupLimit)
 	s.pace.slow = 2 * airtime(controlFrame, cfg.LineRate)
-	s.link, s.crypt, s.net = newLCP(s), &ccpLayer{s: s}, &ipcpLayer{s: s}
+	s.link, s.crypt, s.net, s.net6 = newLCP(s), &ccpLayer{s: s}, &ipcpLayer{s: s}, &ipv6Layer{s: s}
 	s.lcp = s.automaton(protoLCP, s.link)
 	s.ccp = s.automaton(protoCCP, s.crypt)
 	s.ipcp = s.automaton(protoIPCP, s.net)
+	s.ipv6cp = s.automaton(protoIPv6CP, s.net6)
 	s.deframer.ACCM = allControls
 	s.lcp.open()
 	s.lcp.on(evUp)
@@ -161,7 +164,7 @@ func (s *Session) Deadline() time.Time {
 		return time.Time{}
 	}
 	var d time.Time
-	for _, t := range [...]time.Time{s.lcp.timer, s.ccp.timer, s.ipcp.timer, s.authTimer(), s.callbackTimer(), s.echoTimer(), s.setupBy} {
+	for _, t := range [...]time.Time{s.lcp.timer, s.ccp.timer, s.ipcp.timer, s.ipv6cp.timer, s.authTimer(), s.callbackTimer(), s.echoTimer(), s.setupBy} {
 		if !t.IsZero() && (d.IsZero() || t.Before(d)) {
 			d = t
 		}
@@ -187,6 +190,7 @@ func (s *Session) Advance(now time.Time) {
 		s.callback.expire()
 	}
 	s.ipcp.expire(now)
+	s.ipv6cp.expire(now)
 	s.ccp.expire(now)
 	s.lcp.expire(now)
 }
@@ -211,7 +215,7 @@ func (s *Session) Ident() []string { return s.link.ident }
 func (s *Session) Counts() Counts {
 	c := s.counts
 	c.Line = s.deframer.Counts()
-	c.Ignored += uint64(s.lcp.bad + s.ccp.bad + s.ipcp.bad)
+	c.Ignored += uint64(s.lcp.bad + s.ccp.bad + s.ipcp.bad + s.ipv6cp.bad)
 	return c
 }
 
