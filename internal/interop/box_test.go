@@ -35,6 +35,7 @@ func buildAppliance(t *testing.T) (binary string) {
 type boxUser struct {
 	name       string
 	dial       string // password
+	typed      string // what the guest has for the dial password; empty: the right one
 	mail       string // password; empty: the dial password
 	upstream   string
 	encryption string // empty: as for the box

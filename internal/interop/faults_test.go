@@ -25,15 +25,20 @@ type office struct {
 }
 
 // newOffice puts mail into alice's mailbox at the provider, starts all, and
-// gives the guest its cases (each begins with the call to the box) and
-// outgoing letters as /letters/N.
-func newOffice(t *testing.T, ca func(*provider) string, waiting, outgoing []string, cases map[string]string) office {
+// gives the guest its cases (in which "call" dials the box as alice) and the
+// outgoing letters as /letters/N. The others are users of the box as well.
+func newOffice(t *testing.T, ca func(*provider) string, waiting, outgoing []string, cases map[string]string, others ...boxUser) office {
 	t.Helper()
-	o := office{p: startProvider(t, map[string]string{alice.name: providerPassword}), tel: newTelephone()}
+	users := append([]boxUser{alice}, others...)
+	passwords := map[string]string{}
+	for _, u := range users {
+		passwords[u.name] = providerPassword
+	}
+	o := office{p: startProvider(t, passwords), tel: newTelephone()}
 	for _, letter := range waiting {
 		o.p.deliver(t, alice.name, letter)
 	}
-	files := guestSecrets([]boxUser{alice})
+	files := guestSecrets(users)
 	files["/half-session"] = guestFile{0o644, []byte("USER alice\r\nPASS dial-alice\r\nDELE 1\r\nLIST 2\r\n")}
 	files["/half-message"] = guestFile{0o644, fmt.Appendf(nil,
 		"EHLO guest\r\nAUTH PLAIN %s\r\nMAIL FROM:<alice@example.org>\r\nRCPT TO:<friend@example.net>\r\nDATA\r\nSubject: half\r\n\r\n%s",
@@ -42,12 +47,12 @@ func newOffice(t *testing.T, ca func(*provider) string, waiting, outgoing []stri
 	for i, letter := range outgoing {
 		files[fmt.Sprintf("/letters/%d", i+1)] = guestFile{0o644, []byte(letter)}
 	}
-	const call = ". /lib.sh\ncall() { dial %s remotename box user alice require-mppe-128; }\ncall || exit 1\n"
-	cases["hello"] = "uidls 10.64.64.1 /login\nhangup\n"
+	const head = ". /lib.sh\nbox=%s\ncall() { dial $box remotename box user alice require-mppe-128 || exit 1; }\n"
+	cases["hello"] = "call\nuidls 10.64.64.1 /login\nhangup\n"
 	for name, script := range cases {
-		files["/cases/"+name] = guestFile{0o644, fmt.Appendf(nil, call+"%s", boxNumber, script)}
+		files["/cases/"+name] = guestFile{0o644, fmt.Appendf(nil, head+"%s", boxNumber, script)}
 	}
-	c := boxConfig{port: o.tel.line(t, boxNumber), users: []boxUser{alice}}
+	c := boxConfig{port: o.tel.line(t, boxNumber), users: users}
 	if ca != nil {
 		c.ca = ca(o.p)
 	}
@@ -81,7 +86,7 @@ func TestNothingIsSentToAProviderWhoseCertificateDoesNotVerify(t *testing.T) {
 	t.Parallel()
 	waiting, outgoing := letters("friend@example.net", "alice@example.org")[:1], letters("alice@example.org", "friend@example.net")[:1]
 	stranger := func(p *provider) string { return newAuthority(t, p.dir, "stranger").file }
-	o := newOffice(t, stranger, waiting, outgoing, map[string]string{"submit": submitAll + "hangup\n"})
+	o := newOffice(t, stranger, waiting, outgoing, map[string]string{"submit": "call\n" + submitAll + "hangup\n"})
 
 	if r := o.g.run(t, "submit", nil); !r.says("smtp 0") {
 		t.Fatalf("the box did not take the message: %q", r.said)
@@ -128,18 +133,19 @@ func TestKill9LosesNothingAndKeepsUniqueIDs(t *testing.T) {
 		// A second message is on its way, and one is marked as deleted in a
 		// session without QUIT, when the box dies. Then: all over again.
 		"midway": `
+call
 uidls mail.postern.lan /login
 submit smtp://mail.postern.lan:587 /login alice@example.org friend@example.net /letters/1
 hold mail.postern.lan 110 /half-session '^+OK 2 '
 hold mail.postern.lan 587 /half-message '^354'
 ask midway
 vanish
-call || exit 1
+call
 uidls mail.postern.lan /login
 fetch mail.postern.lan 5 /login
 ask deleted
 vanish
-call || exit 1
+call
 uidls mail.postern.lan /login
 hangup
 `})
@@ -189,6 +195,7 @@ hangup
 func TestSIGTERMEndsARunningCallInOrder(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t, nil, nil, nil, map[string]string{"wait": `
+call
 ask up
 gone
 grep -q 'rcvd \[LCP TermReq' /tmp/ppp.log && say terminated by the box
@@ -213,11 +220,12 @@ func TestBadInputHarmsNothingAndTheNextCallIsAnswered(t *testing.T) {
 	outgoing := letters("alice@example.org", "friend@example.net")[3:4]
 	o := newOffice(t, nil, letters("friend@example.net", "alice@example.org"), outgoing, map[string]string{
 		"vanish-in-data": `
+call
 hold mail.postern.lan 587 /half-message '^354'
 ask vanishing
 vanish
 `,
-		"noise": "ask noise\nfetch mail.postern.lan 5 /login\n" + submitAll + "ask clean\nhangup\n",
+		"noise": "call\nask noise\nfetch mail.postern.lan 5 /login\n" + submitAll + "ask clean\nhangup\n",
 	})
 	o.b.fetched(t, "alice", 5)
 	calls := int64(0)
@@ -293,4 +301,41 @@ vanish
 			t.Errorf("arrived: %.2000q", d.data)
 		}
 	})
+}
+
+func TestPppdWhoMayNotComeInIsToldAndTheNextCallIsAnswered(t *testing.T) {
+	t.Parallel()
+	wrong := boxUser{name: "wrong", dial: "the-right-one", typed: "not-the-right-one", upstream: "tls"}
+	naked := boxUser{name: "naked", dial: "dial-naked", upstream: "starttls", encryption: "require"}
+	refused := []struct{ name, options, code string }{
+		{"wrong-pap", "user wrong " + refuse("chap", "mschap", "mschap-v2"), "auth-failed"},
+		{"wrong-chap", "user wrong " + refuse("pap", "mschap", "mschap-v2"), "auth-failed"},
+		{"wrong-v2", "user wrong " + refuse("pap", "chap", "mschap"), "auth-failed"},
+		{"naked-nomppe", "user naked nomppe", "encryption-required"},
+		{"naked-noccp", "user naked noccp", "encryption-required"},
+		{"naked-pap", "user naked " + refuse("chap", "mschap", "mschap-v2"), "encryption-required"},
+	}
+	cases := map[string]string{}
+	for _, c := range refused {
+		cases[c.name] = "dial $box remotename box " + c.options + " && hangup\n"
+	}
+	o := newOffice(t, nil, nil, nil, cases, wrong, naked)
+	for i, c := range refused {
+		t.Run(c.name, func(t *testing.T) {
+			r := o.g.run(t, c.name, nil)
+			if r.says("up") {
+				t.Errorf("let in: %q", r.said)
+			}
+			// 19 is pppd's word for a peer that did not believe it.
+			if c.code == "auth-failed" && !r.says("exit 19") {
+				t.Errorf("pppd does not know that its password is wrong: %q", r.said)
+			}
+			call := o.b.lastCall(t, int64(i+1))
+			t.Logf("%s: %s", call.Verdict.Code, call.Verdict.Text)
+			if call.Verdict.Code != c.code || call.Verdict.Text == "" || !call.IPUp.IsZero() {
+				t.Errorf("the page shows %+v", call)
+			}
+		})
+	}
+	t.Run("the next call", o.answers)
 }
