@@ -160,6 +160,7 @@ func (b *box) start(t *testing.T) {
 	b.cmd = exec.Command(b.binary, "serve", "--config", b.file)
 	b.cmd.Stderr = b.log
 	b.cmd.Stdout = b.log
+	b.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := b.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

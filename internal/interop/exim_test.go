@@ -200,4 +200,3 @@ func (s *lmtpSession) Data(r io.Reader) error {
 
 func (s *lmtpSession) Reset()        { s.from, s.rcpt = "", nil }
 func (s *lmtpSession) Logout() error { return nil }
-

@@ -146,7 +146,7 @@ func (p *provider) startDovecot(t *testing.T, users map[string]string, cert, key
 
 	cmd := exec.Command("dovecot", "-F", "-c", conf)
 	cmd.Stderr = p.dovecot
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: p.user}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: p.user, Pdeathsig: syscall.SIGTERM}
 	cmd.WaitDelay = 10 * time.Second
 	if err := cmd.Start(); err != nil {
 		t.Fatalf("Dovecot does not start: %v; run internal/interop/prepare first", err)
