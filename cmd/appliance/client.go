@@ -19,9 +19,11 @@ import (
 type client struct {
 	modem  dialup.CallerConfig // Post is filled in
 	number string
+	line   string // goes before the names of the steps; may be empty
 	server string // the mail server's name or address
 
 	mailUser, mailPassword string
+	fetch                  bool   // messages, not only their list
 	from, sendTo           string // no sendTo: nothing is sent
 }
 
@@ -36,13 +38,15 @@ type clientResult struct {
 	Sent        int    `json:"sent"`
 	Verdict     string `json:"verdict"` // how this end saw the call end
 
-	sent []byte // the test message
+	fetched [][]byte
+	sent    []byte // the test message
 }
 
 // run makes the call and reports each step. It goes on after a fault as long as
 // the next step can tell something new.
 func (c client) run(ctx context.Context, report *steps) (r clientResult) {
 	r.Number = c.number
+	report = report.of(c.line)
 	w := &watchedCall{report: report, result: &r}
 	c.modem.Post = w.event
 	call, err := dialup.Dial(ctx, c.modem, c.number)
@@ -113,6 +117,13 @@ func (c client) list(ctx context.Context, program mailProgram, r *clientResult) 
 	defer box.close()
 	if r.Messages, r.Octets, err = box.stat(); err != nil {
 		return err
+	}
+	for i := 1; c.fetch && i <= r.Messages; i++ {
+		m, err := box.retrieve(i)
+		if err != nil {
+			return err
+		}
+		r.fetched = append(r.fetched, m)
 	}
 	return box.quit()
 }

@@ -4,6 +4,7 @@
 //	serve   the box itself              check   is this configuration right?
 //	demo    a whole call, no hardware   version
 //	dial    call somebody, as a PC does     exchange  a telephone network
+//	selftest  have the configured box called
 //
 // This is the only place that knows all rooms. It turns the configuration into
 // their settings, opens their ports, and joins them:

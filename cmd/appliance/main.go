@@ -27,6 +27,7 @@ const usage = `Postern answers telephone lines and relays mail.
   appliance serve --config FILE    answer the lines until told to stop (SIGTERM)
   appliance check --config FILE    check a configuration and say what it means
   appliance demo [--help]          a whole call in one process, without hardware
+  appliance selftest --config FILE have the configured box called, a report a step
   appliance dial [--help]          call a number and do what a caller's PC does, a report a step
   appliance exchange [--help]      a telephone network in software, for emulators and tests
   appliance trace FILE.pcapng      print a captured call, a line a packet; --config FILE lists them
@@ -64,6 +65,8 @@ func dispatch(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 		return demoCommand(ctx, args, stdout, stderr)
 	case "dial":
 		return dialCommand(ctx, args, stdout, stderr)
+	case "selftest":
+		return selftestCommand(ctx, args, stdout, stderr)
 	case "exchange":
 		return exchangeCommand(ctx, args, stdout, stderr)
 	case "trace":

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 	"time"
 )
@@ -18,6 +19,11 @@ type step struct {
 // steps is a report that grows while it is made. Its methods may be called from
 // many goroutines.
 type steps struct {
+	*stepList
+	line string // goes before the names
+}
+
+type stepList struct {
 	mu     sync.Mutex
 	told   io.Writer
 	began  time.Time
@@ -28,8 +34,11 @@ type steps struct {
 
 func newSteps(told io.Writer) *steps {
 	now := time.Now()
-	return &steps{told: told, began: now, last: now, list: []step{}}
+	return &steps{stepList: &stepList{told: told, began: now, last: now, list: []step{}}}
 }
+
+// of is the same report, about one line.
+func (s *steps) of(line string) *steps { return &steps{s.stepList, line} }
 
 // passed reports a step that went well.
 func (s *steps) passed(name, format string, args ...any) {
@@ -45,6 +54,7 @@ func (s *steps) add(a step) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
+	a.Name = strings.TrimSpace(s.line + " " + a.Name)
 	a.Seconds = now.Sub(s.last).Seconds()
 	s.last = now
 	s.list = append(s.list, a)
@@ -53,7 +63,7 @@ func (s *steps) add(a step) {
 		s.failed++
 		mark = "FAILED"
 	}
-	fmt.Fprintf(s.told, "%s %7.2f s  %-11s %s\n", mark, a.Seconds, a.Name, a.Text)
+	fmt.Fprintf(s.told, "%s %7.2f s  %-16s %s\n", mark, a.Seconds, a.Name, a.Text)
 }
 
 // end closes the report with one line and returns an error if a step failed.
