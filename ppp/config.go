@@ -149,6 +149,16 @@ type Config struct {
 	EchoInterval time.Duration
 	EchoFailures int
 
+	// QualityInterval is how often the peer is asked to report what it gets and loses (Link
+	// Quality Monitoring, RFC 1989), 1 s to 1 h; zero does not ask. A peer that does not know that
+	// is sent an Echo-Request as often. Counts has what they tell. Reports that a peer asks us
+	// for it gets in any case.
+	QualityInterval time.Duration
+	// QualityFailures of the last QualityWindow (at most 64) reports that are missing, or say that
+	// more than QualityLoss percent were lost one way, end the call; zero never does.
+	QualityFailures, QualityWindow int
+	QualityLoss                    float64
+
 	// LineRate is the line's speed in bit/s, each way; zero is unknown, and fast. Below 2,400 or
 	// so it counts: at 300 a full frame takes 50 s, longer than a dead line is waited for. What is
 	// waited for an answer, and the silence before an Echo-Request, grow by what frames take.

@@ -34,8 +34,7 @@ func (s *Session) echoInterval() time.Duration {
 	return s.cfg.EchoInterval + 2*airtime(fullFrame, s.cfg.LineRate)/time.Duration(s.cfg.EchoFailures+1)
 }
 
-// echo asks a silent peer whether it is still there. The request is of 8 octets
-// exactly: NT 3.5 hangs on any other (Q128977).
+// echo asks a silent peer whether it is still there.
 func (s *Session) echo() {
 	t := s.echoTimer()
 	if t.IsZero() || s.now.Before(t) {
@@ -48,8 +47,14 @@ func (s *Session) echo() {
 		return
 	}
 	s.echoes++
+	s.sendEcho()
+}
+
+// sendEcho sends an Echo-Request. It is of 8 octets exactly: NT 3.5 hangs on any other (Q128977).
+func (s *Session) sendEcho() (id byte) {
 	s.echoID++
 	s.send(protoLCP, packet{codeEchoRequest, s.echoID, s.link.magicNow()})
+	return s.echoID
 }
 
 // ours reports whether an LCP packet is one of our Echoes that the line hands back; it

@@ -44,6 +44,8 @@ func (s *Session) frame(f []byte) {
 	switch {
 	case s.phase < phaseAuthenticate || s.phase > phaseNetwork:
 		s.counts.Ignored++
+	case proto == protoLQR && s.quality.on(): // which RFC 1661 section 3.5 lets in from here on
+		s.quality.input(info)
 	case s.auth != nil && proto == s.auth.protocol():
 		s.auth.input(info)
 	case s.callback != nil && proto == protoCBCP:
@@ -208,6 +210,13 @@ func (s *Session) SendIP(now time.Time, pkt []byte) bool {
 
 // transmit frames what is not LCP, as the peer asked in its LCP options.
 func (s *Session) transmit(proto uint16, info []byte) {
+	h := s.headerFor(proto)
+	s.quality.out.count(len(h) + len(info))
+	s.out = hdlc.AppendFrame(s.out, s.link.peer.accm, h, info)
+}
+
+// headerFor is what goes before the information in a frame.
+func (s *Session) headerFor(proto uint16) []byte {
 	h := s.header[:0]
 	if !s.link.peer.acfc {
 		h = append(h, allStations, unnumbered)
@@ -215,8 +224,7 @@ func (s *Session) transmit(proto uint16, info []byte) {
 	if proto > 0xff || !s.link.peer.pfc {
 		h = append(h, byte(proto>>8))
 	}
-	h = append(h, byte(proto))
-	s.out = hdlc.AppendFrame(s.out, s.link.peer.accm, h, info)
+	return append(h, byte(proto))
 }
 
 // send sends a control packet.
@@ -230,6 +238,7 @@ func (s *Session) send(proto uint16, p packet) {
 		// Always in the form that any peer reads, whatever it thinks has been
 		// agreed on (RFC 1662 section 7.1, RFC 1661 section 6.5).
 		h := append(s.header[:0], allStations, unnumbered, byte(proto>>8), byte(proto&0xff))
+		s.quality.out.count(len(h) + len(s.scratch))
 		s.out = hdlc.AppendFrame(s.out, allControls, h, s.scratch)
 		return
 	}

@@ -11,12 +11,13 @@ import (
 // multilink's MRRU (17), short sequence numbers (18) and endpoint discriminator (19),
 // which Windows asks for and goes on without.
 const (
-	lcpMRU   byte = 1 // RFC 1661 section 6.1
-	lcpACCM  byte = 2 // RFC 1662 section 7.1
-	lcpAuth  byte = 3 // RFC 1661 section 6.2
-	lcpMagic byte = 5 // RFC 1661 section 6.4
-	lcpPFC   byte = 7 // RFC 1661 section 6.5
-	lcpACFC  byte = 8 // RFC 1661 section 6.6
+	lcpMRU     byte = 1 // RFC 1661 section 6.1
+	lcpACCM    byte = 2 // RFC 1662 section 7.1
+	lcpAuth    byte = 3 // RFC 1661 section 6.2
+	lcpQuality byte = 4 // RFC 1661 section 6.3, RFC 1989 section 2.5
+	lcpMagic   byte = 5 // RFC 1661 section 6.4
+	lcpPFC     byte = 7 // RFC 1661 section 6.5
+	lcpACFC    byte = 8 // RFC 1661 section 6.6
 
 	lcpCallback byte = 13 // RFC 1570 section 2.3; CBCP is its operation 6
 )
@@ -44,6 +45,7 @@ type lcpOptions struct {
 	accm      uint32
 	magic     uint32
 	pfc, acfc bool
+	reports   reporting  // that it wants of the other end
 	callback  []byte     // operation and message of RFC 1570 section 2.3; empty: not asked for
 	auth      AuthMethod // how the other end must authenticate itself
 }
@@ -58,6 +60,7 @@ type lcpLayer struct {
 	magic   uint32       // ours
 	accm    uint32       // what we ask the peer to escape
 	auth    []AuthMethod // to be asked for, the present one first
+	reports reporting    // to be asked for
 	theirs  []string     // what the peer said it would do instead
 	asked   lcpOptions   // the peer's last request
 	peer    lcpOptions   // the one in force
@@ -70,6 +73,9 @@ func newLCP(s *Session) *lcpLayer {
 	l := &lcpLayer{s: s, peer: lcpDefaults}
 	if s.cfg.Role == Answerer {
 		l.auth = append(l.auth, s.cfg.Auth...)
+	}
+	if every := s.cfg.QualityInterval; every > 0 {
+		l.reports = reporting{true, every}.agreeable()
 	}
 	l.newMagic()
 	return l
@@ -95,6 +101,9 @@ func (l *lcpLayer) request() []option {
 	add(option32(lcpACCM, l.accm))
 	if len(l.auth) > 0 {
 		add(l.auth[0].option())
+	}
+	if l.reports.wanted {
+		add(l.reports.option())
 	}
 	add(option32(lcpMagic, l.magic))
 	add(option{kind: lcpPFC})
@@ -168,6 +177,8 @@ func (p *lcpOptions) take(o option) bool {
 		p.accm, _ = o.uint32()
 	case lcpAuth:
 		p.auth, _ = authMethod(o)
+	case lcpQuality:
+		p.reports = reportingOf(o)
 	case lcpMagic:
 		p.magic, _ = o.uint32()
 	case lcpCallback:
@@ -189,6 +200,9 @@ func (l *lcpLayer) better(o option, asked *lcpOptions) (option, bool) {
 		return option16(lcpMRU, defaultMRU), asked.mru < minMRU
 	case lcpACCM:
 		return option32(lcpACCM, 0), len(o.data) != 4
+	case lcpQuality:
+		want := asked.reports.agreeable()
+		return want.option(), asked.reports != want
 	case lcpMagic:
 		if asked.magic == 0 {
 			return l.otherMagic(), true
@@ -230,6 +244,12 @@ func (l *lcpLayer) naked(opts []option) {
 		case lcpACCM:
 			v, _ := o.uint32()
 			l.accm |= v
+		case lcpQuality:
+			// Its own period, or no reports at all but some other protocol's.
+			l.reports = reportingOf(o)
+			if l.reports = l.reports.agreeable(); !l.reports.option().equal(o) {
+				l.refused[lcpQuality] = true
+			}
 		case lcpMagic:
 			l.newMagic()
 		}
@@ -293,7 +313,9 @@ func (l *lcpLayer) control(p packet) bool {
 		if len(p.data) >= 4 {
 			l.s.send(protoLCP, packet{codeEchoReply, p.id, append(l.magicNow(), p.data[4:]...)})
 		}
-	case codeEchoReply, codeDiscardRequest, codeTimeRemaining:
+	case codeEchoReply:
+		l.s.quality.echoed(p.id)
+	case codeDiscardRequest, codeTimeRemaining:
 		// That it came is all that matters.
 	case codeIdentification:
 		if len(p.data) > 4 {
@@ -348,11 +370,13 @@ func (l *lcpLayer) up() {
 	if !l.refused[lcpACCM] {
 		l.s.deframer.ACCM = l.accm
 	}
+	l.s.quality.start()
 	l.s.lcpUp()
 }
 
 func (l *lcpLayer) down() {
 	l.peer = lcpDefaults
+	l.s.quality.stop()
 	l.s.deframer.ACCM = allControls
 	l.s.lcpDown()
 }

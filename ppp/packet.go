@@ -17,6 +17,7 @@ const (
 	protoCCP        uint16 = 0x80fd
 	protoLCP        uint16 = 0xc021
 	protoPAP        uint16 = 0xc023
+	protoLQR        uint16 = 0xc025 // RFC 1989
 	protoCBCP       uint16 = 0xc029 // [MS-CBCP]
 	protoCHAP       uint16 = 0xc223
 )

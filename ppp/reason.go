@@ -51,6 +51,7 @@ const (
 	CodeIPCPFailed         = "ipcp-failed"         // no IP addresses that both sides allow
 	CodeSetupTimeout       = "setup-timeout"       // IP was not up after Config.SetupLimit
 	CodeEchoTimeout        = "echo-timeout"        // the line is dead
+	CodeQuality            = "quality"             // reports say that the line is too bad
 	CodeLoopback           = "loopback"            // our own packets come back
 	CodeCarrierLost        = "carrier-lost"        // for Close: the modem says the call is gone
 	CodeAdmin              = "admin"               // for Close: a person ended the call

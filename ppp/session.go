@@ -73,6 +73,7 @@ type Session struct {
 	echoes  int       // sent since
 	badFCS  uint64    // bad frames noticed so far
 	echoID  byte
+	quality monitor
 	setupBy time.Time // IP must be up by then; zero once it is
 
 	cause  Reason // the first cause of the end
@@ -87,6 +88,7 @@ type Counts struct {
 	Unencrypted uint64      // IP packets dropped since they came in clear
 	Undecrypted uint64      // encrypted packets lost to MPPE's loss of step
 	Overflow    uint64      // replies not sent because the line did not keep up
+	Quality     Quality     // what Link Quality Monitoring tells
 }
 
 // The bounds on what waits for the line, in octets. A flood of requests is answered only
@@ -103,6 +105,7 @@ func New(cfg Config, now time.Time) *Session {
 	s.setupBy = now.Add(s.cfg.SetupLimit)
 	s.pace.slow = 2 * airtime(controlFrame, cfg.LineRate)
 	s.link, s.crypt, s.net, s.net6 = newLCP(s), &ccpLayer{s: s}, &ipcpLayer{s: s}, &ipv6Layer{s: s}
+	s.quality.s = s
 	s.lcp = s.automaton(protoLCP, s.link)
 	s.ccp = s.automaton(protoCCP, s.crypt)
 	s.ipcp = s.automaton(protoIPCP, s.net)
@@ -135,6 +138,7 @@ func (s *Session) Input(now time.Time, wire []byte) {
 		if frame == nil {
 			return
 		}
+		s.quality.in.count(len(frame))
 		s.frame(frame)
 	}
 }
@@ -164,7 +168,7 @@ func (s *Session) Deadline() time.Time {
 		return time.Time{}
 	}
 	var d time.Time
-	for _, t := range [...]time.Time{s.lcp.timer, s.ccp.timer, s.ipcp.timer, s.ipv6cp.timer, s.authTimer(), s.callbackTimer(), s.echoTimer(), s.setupBy} {
+	for _, t := range [...]time.Time{s.lcp.timer, s.ccp.timer, s.ipcp.timer, s.ipv6cp.timer, s.authTimer(), s.callbackTimer(), s.qualityTimer(), s.echoTimer(), s.setupBy} {
 		if !t.IsZero() && (d.IsZero() || t.Before(d)) {
 			d = t
 		}
@@ -183,6 +187,9 @@ func (s *Session) Advance(now time.Time) {
 		s.end(Reason{Line, CodeSetupTimeout, fmt.Sprintf("IP was not up after %v", s.cfg.SetupLimit)})
 	}
 	s.echo()
+	if s.lcp.state == opened && s.phase < phaseTerminate {
+		s.quality.expire()
+	}
 	if s.auth != nil && s.phase < phaseTerminate {
 		s.auth.expire()
 	}
@@ -214,7 +221,7 @@ func (s *Session) Ident() []string { return s.link.ident }
 // Counts returns the counts so far.
 func (s *Session) Counts() Counts {
 	c := s.counts
-	c.Line = s.deframer.Counts()
+	c.Line, c.Quality = s.deframer.Counts(), s.quality.quality
 	c.Ignored += uint64(s.lcp.bad + s.ccp.bad + s.ipcp.bad + s.ipv6cp.bad)
 	return c
 }
