@@ -73,6 +73,10 @@ func newAppliance(cfg *config.Config, out outside) (a *appliance, err error) {
 	if err != nil {
 		return nil, err
 	}
+	passwords, err := config.OpenPasswords(filepath.Join(cfg.StateDir, "passwords.json"), cfg.Users)
+	if err != nil {
+		return nil, err
+	}
 	a = &appliance{cfg: cfg, log: log, board: &status.Board{}, captures: newCaptures(cfg, out.clear, out.trace, log)}
 	if a.spool, err = spool.Open(filepath.Join(cfg.StateDir, "spool"), spool.Options{Changed: a.mailChanged, Log: log}); err != nil {
 		return nil, err
@@ -91,7 +95,7 @@ func newAppliance(cfg *config.Config, out outside) (a *appliance, err error) {
 		}
 	}
 	var ids dialup.CallIDs
-	users := &callers{cfg: cfg, guard: newGuard(cfg.PPP.GuessLimit), post: a.board.Post, log: log}
+	users := &callers{cfg: cfg, passwords: passwords, guard: newGuard(cfg.PPP.GuessLimit), post: a.board.Post, log: log}
 	for _, line := range cfg.Lines {
 		a.lines = append(a.lines, dialup.NewLine(dialup.LineConfig{
 			Name:         line.Name,

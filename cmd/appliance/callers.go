@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
 	"log/slog"
 	"strings"
 	"time"
@@ -16,15 +15,12 @@ import (
 
 // callers is the box's user list towards PPP and towards the mail servers.
 type callers struct {
-	cfg   *config.Config
-	guard *guard
-	post  func(status.Event)
-	log   *slog.Logger
+	cfg       *config.Config
+	passwords *config.Passwords
+	guard     *guard
+	post      func(status.Event)
+	log       *slog.Logger
 }
-
-// noPermission is RAS error 649, "the account does not have permission to dial
-// in": unlike 691 it does not make Windows ask for the password again.
-const noPermission = 649
 
 // find returns the user that a dial-in name stands for. Windows sends
 // DOMAIN\user, and the name in the case in which it was typed.
@@ -49,7 +45,11 @@ func (c *callers) Authenticate(ctx context.Context, from dialup.Origin, req ppp.
 		return "", ppp.Answer{Code: noPermission, Message: "too many log-ins from your number have failed; try again in an hour"}
 	}
 	answer = c.judge(u, known, req)
-	if !answer.OK {
+	switch {
+	case answer.OK:
+	case answer.Code == passwordExpired, answer.Code == passwordUnchanged:
+		return u.Name, answer // a right password, and no guess
+	default:
 		c.failed(ctx, from, u.Name)
 		return u.Name, answer
 	}
@@ -57,20 +57,6 @@ func (c *callers) Authenticate(ctx context.Context, from dialup.Origin, req ppp.
 	policy := pppPolicy(c.cfg.EncryptionFor(u))
 	answer.Encryption = &policy
 	return u.Name, answer
-}
-
-// judge checks the request; u is not set if its name is not known.
-func (c *callers) judge(u config.User, known bool, req ppp.AuthRequest) ppp.Answer {
-	password := u.DialPassword.Reveal()
-	if !known {
-		// Compute all the same, so that time tells no names.
-		password = rand.Text()
-	}
-	answer := ppp.Check(req, password)
-	if !known {
-		return ppp.Answer{}
-	}
-	return answer
 }
 
 // failed counts a failure and lets its answer wait, for no longer than the call
@@ -93,7 +79,7 @@ func (c *callers) failed(ctx context.Context, from dialup.Origin, user string) {
 func (c *callers) Account(name string) (mailrelay.Account, bool) {
 	list := make(mailrelay.AccountList, len(c.cfg.Users))
 	for i, u := range c.cfg.Users {
-		list[i] = mailrelay.Account{User: u.Name, Addresses: u.Addresses, Password: u.MailPassword.Reveal}
+		list[i] = mailrelay.Account{User: u.Name, Addresses: u.Addresses, Password: c.passwords.Mail(u).Reveal}
 	}
 	return list.Account(name)
 }

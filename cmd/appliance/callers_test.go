@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"log/slog"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -21,12 +22,16 @@ func newCallers(t *testing.T, change func(*config.Config)) (*callers, *status.Bo
 	cfg := &config.Config{StateDir: t.TempDir(), Users: []config.User{
 		{Name: "alice", DialPassword: config.NewSecret("wonderland"), Encryption: &require},
 	}}
-	cfg.PPP.GuessLimit = 10
+	cfg.PPP.GuessLimit, cfg.PPP.MinPassword = 10, 8
 	if change != nil {
 		change(cfg)
 	}
+	passwords, err := config.OpenPasswords(filepath.Join(cfg.StateDir, "passwords.json"), cfg.Users)
+	if err != nil {
+		t.Fatal(err)
+	}
 	board, log := &status.Board{}, &strings.Builder{}
-	return &callers{cfg: cfg, guard: newGuard(cfg.PPP.GuessLimit), post: board.Post, log: newLog(log, slog.LevelDebug)}, board, log
+	return &callers{cfg: cfg, passwords: passwords, guard: newGuard(cfg.PPP.GuessLimit), post: board.Post, log: newLog(log, slog.LevelDebug)}, board, log
 }
 
 func pap(name, password string) ppp.AuthRequest {

@@ -40,6 +40,9 @@ func explain(w io.Writer, c *config.Config) {
 	}
 	fmt.Fprintf(w, "  get an address of %s and reach POP3 (110), SMTP (25, 587) and DNS at %s, nothing else\n", c.PPP.Pool, c.PPP.LocalIP)
 	fmt.Fprintf(w, "  may call the box %s\n", strings.Join(append([]string{c.Hostname}, c.Aliases...), ", "))
+	if c.PPP.PasswordChange {
+		fmt.Fprintf(w, "  may replace a password that has expired by one of %s or more (by mschapv2 or mschap)\n", count(c.PPP.MinPassword, "character"))
+	}
 	if c.PPP.GuessLimit > 0 {
 		fmt.Fprintf(w, "  a number with %s within an hour is refused for an hour; who has logged in from there before is not\n", count(c.PPP.GuessLimit, "failed log-in"))
 	}
@@ -49,6 +52,12 @@ func explain(w io.Writer, c *config.Config) {
 		fmt.Fprintf(w, "  %s sends as %s, by upstream %s", u.Name, strings.Join(u.Addresses, ", "), u.Upstream)
 		if u.Encryption != nil {
 			fmt.Fprintf(w, "; data on the phone line: %s", encryptionWords(*u.Encryption, c.PPP.MPPE))
+		}
+		if u.MustChangePassword {
+			fmt.Fprint(w, "; must change the dial password at the first log-in")
+		}
+		if u.DialPasswordExpires != (config.Date{}) {
+			fmt.Fprintf(w, "; dial password expires on %v", u.DialPasswordExpires)
 		}
 		fmt.Fprintln(w)
 	}

@@ -18,7 +18,9 @@ func pppConfig(cfg *config.Config, random io.Reader) ppp.Config {
 		Rand:       random,
 		Hostname:   cfg.Hostname,
 		Encryption: pppPolicy(cfg.PPP.Encryption),
-		LocalIP:    cfg.PPP.LocalIP,
+
+		PasswordChange: cfg.PPP.PasswordChange,
+		LocalIP:        cfg.PPP.LocalIP,
 
 		Ident:       "Postern",
 		MPPEMode:    pppMode(cfg.PPP.MPPEMode),

@@ -111,6 +111,13 @@ func (c *Config) checkPPP(f *faults) {
 	if c.PPP.GuessLimit < 0 || c.PPP.GuessLimit > 100 {
 		f.add("[ppp] guess_limit: %d is out of range; 1 to 100, or 0 to refuse no number", c.PPP.GuessLimit)
 	}
+	if c.PPP.PasswordChange && !c.microsoftAllowed() {
+		f.add("[ppp] password_change needs mschapv2 or mschap in auth: only these can change a password")
+	}
+	// Windows' dialog takes 256 characters (MS-CHAP's Change-Password packet).
+	if c.PPP.MinPassword < 1 || c.PPP.MinPassword > 256 {
+		f.add("[ppp] password_min_length: %d is out of range; 1 to 256", c.PPP.MinPassword)
+	}
 	if len(c.PPP.WINS) > 2 {
 		f.add("[ppp] wins: PPP tells a caller at most 2 servers")
 	}
@@ -169,6 +176,9 @@ func (c *Config) checkUsers(f *faults) {
 		}
 		if _, ok := c.UpstreamOf(u); !ok {
 			f.add("%s: upstream %q is not defined by any [[upstream]]", entry, u.Upstream)
+		}
+		if u.MustChangePassword && !c.PPP.PasswordChange {
+			f.add("%s: must_change_password needs password_change = true in [ppp], or the user could never log in", entry)
 		}
 		if u.Encryption != nil && *u.Encryption == EncryptionRequire && !c.microsoftAllowed() {
 			f.add("%s: encryption = \"require\" needs mschapv2 or mschap in [ppp] auth", entry)

@@ -55,9 +55,13 @@ type PPP struct {
 	Rechallenge Duration `toml:"rechallenge"`
 	// GuessLimit is the number of log-ins that may fail within an hour from one
 	// calling number, before it is refused for an hour; 0 refuses none.
-	GuessLimit int        `toml:"guess_limit"`
-	LocalIP    netip.Addr `toml:"local_ip"`
-	Pool       Prefix     `toml:"pool"`
+	GuessLimit int `toml:"guess_limit"`
+	// PasswordChange lets callers of MS-CHAP replace a password that has expired;
+	// the new one has MinPassword characters or more.
+	PasswordChange bool       `toml:"password_change"`
+	MinPassword    int        `toml:"password_min_length"`
+	LocalIP        netip.Addr `toml:"local_ip"`
+	Pool           Prefix     `toml:"pool"`
 	// WINS are the NetBIOS name servers told to Windows callers; most have none.
 	WINS []netip.Addr `toml:"wins"`
 	// IdleLimit ends a call on which the caller has sent the box no IP packet for
@@ -88,6 +92,12 @@ type User struct {
 	Addresses        []string    `toml:"addresses"`
 	Upstream         string      `toml:"upstream"`
 	Encryption       *Encryption `toml:"encryption"` // nil: as in [ppp]
+	// The configured dial password is only good for asking for another from the
+	// beginning of the day on, or at once.
+	DialPasswordExpires Date `toml:"dial_password_expires"`
+	MustChangePassword  bool `toml:"must_change_password"`
+
+	mailIsDial bool // no mail password is set
 }
 
 // Upstream is a mail provider.
@@ -158,6 +168,7 @@ func defaults() Config {
 			VJ:          true,
 			Tries:       3,
 			GuessLimit:  10,
+			MinPassword: 8,
 			LocalIP:     netip.MustParseAddr("10.64.64.1"),
 			Pool:        Prefix{netip.MustParsePrefix("10.64.64.0/24")},
 			IdleLimit:   Duration(15 * time.Minute),
@@ -187,7 +198,7 @@ func (c *Config) fill() {
 	}
 	for i := range c.Users {
 		if u := &c.Users[i]; u.MailPassword.Empty() {
-			u.MailPassword = u.DialPassword
+			u.MailPassword, u.mailIsDial = u.DialPassword, true
 		}
 	}
 	for i := range c.Upstreams {

@@ -141,6 +141,11 @@ func TestEveryMistakeIsNamedWithItsPlace(t *testing.T) {
 		{"state_dir", `"/var/lib/postern"`, `"postern"`, []string{"state_dir", "absolute"}},
 		{"ca_file", `poll      = "5m"`, `ca_file = "/nowhere.pem"`, []string{`"isp"`, "/nowhere.pem"}},
 		{"guess_limit", `local_ip   =`, "guess_limit = 1000\nlocal_ip   =", []string{"guess_limit", "1000"}},
+		{"date", `upstream      =`, "dial_password_expires = \"1.12.2026\"\nupstream      =", []string{"dial_password_expires"}},
+		{"no such day", `upstream      =`, "dial_password_expires = 2026-02-30\nupstream      =", []string{"line 22"}},
+		{"a change that cannot be made", `upstream      =`, "must_change_password = true\nupstream      =", []string{`"alice"`, "password_change"}},
+		{"password_change without Microsoft", "auth       = [\"mschapv2\", \"mschap\", \"chap\", \"pap\"]\nencryption = \"prefer\"", "auth = [\"pap\"]\npassword_change = true", []string{"password_change", "mschapv2"}},
+		{"password_min_length", `local_ip   =`, "password_min_length = 0\nlocal_ip   =", []string{"password_min_length"}},
 		{"local_ip", `"10.64.64.1"`, `"::1"`, []string{"local_ip", "IPv4"}},
 	}
 	for _, tc := range cases {

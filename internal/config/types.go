@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/pelletier/go-toml/v2"
 )
 
 // Secret is a password. It cannot be printed: every format and every log shows
@@ -53,6 +55,10 @@ func (d *Duration) UnmarshalText(b []byte) error {
 	*d = Duration(v)
 	return nil
 }
+
+// Date is a day, written as 2026-12-01 with or without quotes; the zero Date is
+// none. TOML has a type for it.
+type Date = toml.LocalDate
 
 // Size is a number of octets written as "32MiB", "900KiB" or plain octets.
 type Size int64
