@@ -10,7 +10,9 @@ import (
 	"html/template"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
+	"net/netip"
 	"strconv"
 	"strings"
 	"time"
@@ -61,12 +63,16 @@ func New(host string, board Board, calls Captures, log *slog.Logger, now func() 
 		p.capture(w, r, "application/x-pcapng", p.calls.Pcapng)
 	})
 	mux.Handle("GET /assets/", http.FileServerFS(assets))
-	return guard(mux), nil
+	return guard(host, mux), nil
 }
 
 // guard sets what keeps a browser from doing more with the page than show it.
-func guard(next http.Handler) http.Handler {
+func guard(host string, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !ours(r.Host, host) {
+			http.Error(w, "The box is not called "+strconv.Quote(r.Host)+"; use its address, or "+host+".", http.StatusMisdirectedRequest)
+			return
+		}
 		h := w.Header()
 		h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
 		h.Set("X-Content-Type-Options", "nosniff")
@@ -74,6 +80,19 @@ func guard(next http.Handler) http.Handler {
 		h.Set("Cache-Control", "no-store")
 		next.ServeHTTP(w, r)
 	})
+}
+
+// ours reports whether a request was meant for this box: a strange site whose
+// name is made to point here (DNS rebinding) must not read the page through a
+// visitor's browser.
+func ours(requested, host string) bool {
+	name := requested
+	if h, _, err := net.SplitHostPort(requested); err == nil {
+		name = h
+	}
+	name = strings.TrimSuffix(strings.Trim(name, "[]"), ".")
+	_, err := netip.ParseAddr(name)
+	return err == nil || strings.EqualFold(name, "localhost") || strings.EqualFold(name, host)
 }
 
 // view is what the templates see.

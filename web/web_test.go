@@ -179,6 +179,26 @@ func TestTheAssetsAreThereAndNothingElseIs(t *testing.T) {
 	}
 }
 
+func TestTheBoxAnswersToItsOwnNamesOnly(t *testing.T) {
+	h, err := New("mail.postern.lan", busyBoard(), fakeCaptures{}, slog.New(slog.DiscardHandler), time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for host, want := range map[string]int{
+		"mail.postern.lan": http.StatusOK, "MAIL.postern.lan.:8080": http.StatusOK, "localhost:8080": http.StatusOK,
+		"192.0.2.1": http.StatusOK, "[::1]:8080": http.StatusOK, "[::1]": http.StatusOK,
+		"evil.example": http.StatusMisdirectedRequest, "192.0.2.1.evil.example": http.StatusMisdirectedRequest, "": http.StatusMisdirectedRequest,
+	} {
+		r := httptest.NewRequest(http.MethodGet, "/status.json", nil)
+		r.Host = host
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		if w.Code != want {
+			t.Errorf("host %q: status %d, want %d", host, w.Code, want)
+		}
+	}
+}
+
 func TestAChangeIsPushed(t *testing.T) {
 	b := &status.Board{}
 	s := serve(t, b)
@@ -218,7 +238,7 @@ func TestThePageGrowsOlderThoughNothingHappens(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 3*refresh-time.Second)
 		defer cancel()
 		stream := httptest.NewRecorder()
-		h.ServeHTTP(stream, httptest.NewRequestWithContext(ctx, http.MethodGet, "/events", nil))
+		h.ServeHTTP(stream, httptest.NewRequestWithContext(ctx, http.MethodGet, "http://localhost/events", nil))
 		for _, age := range []string{"<td>0 s ago</td>", "<td>15 s ago</td>", "<td>30 s ago</td>"} {
 			if strings.Count(stream.Body.String(), age) != 1 {
 				t.Errorf("the line was not shown once as ready since %s", age)
