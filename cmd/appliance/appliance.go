@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -78,6 +79,9 @@ func newAppliance(cfg *config.Config, out outside) (a *appliance, err error) {
 		return nil, err
 	}
 	a = &appliance{cfg: cfg, log: log, board: &status.Board{}, captures: newCaptures(cfg, out.clear, out.trace, log)}
+	if err := os.MkdirAll(cfg.StateDir, 0o700); err != nil {
+		return nil, fmt.Errorf("state_dir: %w", err)
+	}
 	if a.spool, err = spool.Open(filepath.Join(cfg.StateDir, "spool"), spool.Options{Changed: a.mailChanged, Log: log}); err != nil {
 		return nil, err
 	}
