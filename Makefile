@@ -38,7 +38,7 @@ interop:
 	if [ $$had = 3 ] && [ "$$CI" != true ]; then \
 		echo 'LEFT OUT: the interop tests (pppd in QEMU, Dovecot, Exim). Run make test as root once.'; exit 0; \
 	elif [ $$had != 0 ]; then exit $$had; fi; \
-	$(GO) test -tags interop -count=1 -v ./internal/interop/... ./dialup/capture/...
+	$(GO) test -tags interop -count=1 -v -parallel 3 -timeout 20m ./internal/interop/... ./dialup/capture/...
 
 bench:
 	$(GO) test -run '^$$' -bench . -benchmem ./ppp/... ./mailrelay/... ./dialup/exchange
