@@ -30,10 +30,11 @@ var allowed = map[string][]string{
 	"ppp/bsdcomp":         {},
 	"ppp/internal/corpus": {},
 
-	"mailrelay":          {"mailrelay/spool", "mailrelay/ntlm", "internal/status"},
-	"mailrelay/ntlm":     {"ppp/mschap"}, // NTLM's log-in is MS-CHAP's arithmetic
-	"mailrelay/spool":    {},
-	"mailrelay/provider": {},
+	"mailrelay":           {"mailrelay/spool", "mailrelay/ntlm", "internal/status"},
+	"mailrelay/authority": {},
+	"mailrelay/ntlm":      {"ppp/mschap"}, // NTLM's log-in is MS-CHAP's arithmetic
+	"mailrelay/spool":     {},
+	"mailrelay/provider":  {},
 
 	"hw":               {},
 	"web":              {"internal/status"},
