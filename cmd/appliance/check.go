@@ -53,6 +53,9 @@ func explain(w io.Writer, c *config.Config) {
 		if u.Encryption != nil {
 			fmt.Fprintf(w, "; data on the phone line: %s", encryptionWords(*u.Encryption, c.PPP.MPPE))
 		}
+		if u.LM {
+			fmt.Fprint(w, "; may log in by LM, which protects the password badly")
+		}
 		if u.MustChangePassword {
 			fmt.Fprint(w, "; must change the dial password at the first log-in")
 		}

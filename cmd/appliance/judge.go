@@ -27,13 +27,25 @@ func (c *callers) judge(u config.User, known bool, req ppp.AuthRequest) ppp.Answ
 	if req.Change != nil && known {
 		return c.change(u, password, req)
 	}
-	answer := ppp.Check(req, password.Reveal())
+	answer := check(u, req, password)
 	switch {
 	case !known:
 		return ppp.Answer{}
 	case answer.OK && c.passwords.Expired(u, time.Now()):
 		// Only who knows a password learns that it has expired.
 		return ppp.Answer{Code: passwordExpired, Message: c.expiredWords(req.Method)}
+	}
+	return answer
+}
+
+// check is ppp.Check, and for those who may log in so, ppp.CheckLM.
+func check(u config.User, req ppp.AuthRequest, password config.Secret) ppp.Answer {
+	if !req.OnlyLM() {
+		return ppp.Check(req, password.Reveal())
+	}
+	answer := ppp.CheckLM(req, password.Reveal())
+	if !u.LM {
+		return ppp.Answer{}
 	}
 	return answer
 }
@@ -56,8 +68,8 @@ func (c *callers) change(u config.User, old config.Secret, req ppp.AuthRequest) 
 	if err != nil {
 		return ppp.Answer{} // a guess at the old one
 	}
-	answer := ppp.Check(req, text)
 	fresh := config.NewSecret(text)
+	answer := check(u, req, fresh)
 	switch {
 	case !answer.OK:
 		return unchanged("the log-in with the new password failed")

@@ -274,3 +274,45 @@ password = "provider"
 		}
 	}
 }
+
+func TestLMIsForThoseToWhomItIsAllowed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, tc := range []struct {
+			alice, bob bool
+			password   string
+			in         bool
+		}{
+			{alice: true, password: "wonderland", in: true},
+			{alice: true, password: "WONDERLAND", in: true}, // LM knows no case
+			{alice: true, password: "guess"},
+			{bob: true, password: "wonderland"},
+			{password: "wonderland"},
+		} {
+			c, _, _ := newCallers(t, func(cfg *config.Config) {
+				cfg.Users[0].LM, cfg.Users[0].Encryption = tc.alice, nil
+				cfg.Users = append(cfg.Users, config.User{Name: "bob", DialPassword: config.NewSecret("builder"), LM: tc.bob})
+			})
+			if allowed := pppConfig(c.cfg, rand.Reader).AllowLM; allowed != (tc.alice || tc.bob) {
+				t.Errorf("%+v: the engine lets LM be judged: %v", tc, allowed)
+			}
+			w := dial(t, c, ppp.MSCHAP)
+			if code, text := w.logInByLM(tc.password); (code == 3) != tc.in {
+				t.Errorf("%+v: answered %q", tc, text)
+			}
+		}
+	})
+}
+
+// logInByLM answers the challenge as Windows 95 does.
+func (w *windows) logInByLM(password string) (byte, string) {
+	w.t.Helper()
+	hash, ok := mschap.LMHash(password)
+	if !ok {
+		w.t.Fatal("no LM hash")
+	}
+	value := make([]byte, 49)
+	lm := mschap.Response([8]byte(w.challenge), hash)
+	copy(value, lm[:])
+	w.say(chapProtocol, 2, w.id, append(append([]byte{49}, value...), "alice"...))
+	return w.reply()
+}

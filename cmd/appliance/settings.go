@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"postern/internal/config"
@@ -15,11 +16,11 @@ import (
 // pppConfig is what every call's PPP is held to.
 func pppConfig(cfg *config.Config, random io.Reader) ppp.Config {
 	c := ppp.Config{
-		Rand:       random,
-		Hostname:   cfg.Hostname,
-		Encryption: pppPolicy(cfg.PPP.Encryption),
-
+		Rand:           random,
+		Hostname:       cfg.Hostname,
+		Encryption:     pppPolicy(cfg.PPP.Encryption),
 		PasswordChange: cfg.PPP.PasswordChange,
+		AllowLM:        slices.ContainsFunc(cfg.Users, func(u config.User) bool { return u.LM }),
 		LocalIP:        cfg.PPP.LocalIP,
 
 		Ident:       "Postern",

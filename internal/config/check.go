@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // minPoll is the shortest time between two visits to a provider.
@@ -177,6 +178,12 @@ func (c *Config) checkUsers(f *faults) {
 		if _, ok := c.UpstreamOf(u); !ok {
 			f.add("%s: upstream %q is not defined by any [[upstream]]", entry, u.Upstream)
 		}
+		if u.LM && !slices.Contains(c.PPP.Auth, MSCHAP) {
+			f.add("%s: lm needs mschap in [ppp] auth: it is a part of MS-CHAP v1", entry)
+		}
+		if u.LM && u.dialPasswordHasNoLM() {
+			f.add("%s: lm needs a dial_password of 14 ASCII characters or less: LM has no longer ones", entry)
+		}
 		if u.MustChangePassword && !c.PPP.PasswordChange {
 			f.add("%s: must_change_password needs password_change = true in [ppp], or the user could never log in", entry)
 		}
@@ -187,6 +194,13 @@ func (c *Config) checkUsers(f *faults) {
 	if len(c.Users) == 0 {
 		f.add("there is no [[user]]; nobody could log in")
 	}
+}
+
+// dialPasswordHasNoLM reports whether no LM hash can be made of it: package
+// mschap has them for ASCII, where all code pages agree.
+func (u User) dialPasswordHasNoLM() bool {
+	password := u.DialPassword.Reveal()
+	return len(password) > 14 || strings.ContainsFunc(password, func(r rune) bool { return r > unicode.MaxASCII })
 }
 
 func (c *Config) checkUpstreams(f *faults) {

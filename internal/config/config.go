@@ -92,6 +92,9 @@ type User struct {
 	Addresses        []string    `toml:"addresses"`
 	Upstream         string      `toml:"upstream"`
 	Encryption       *Encryption `toml:"encryption"` // nil: as in [ppp]
+	// LM lets the user log in by the weak LM half of MS-CHAP, which is all that
+	// Windows 95 and older send.
+	LM bool `toml:"lm"`
 	// The configured dial password is only good for asking for another from the
 	// beginning of the day on, or at once.
 	DialPasswordExpires Date `toml:"dial_password_expires"`

@@ -87,7 +87,7 @@ func TestWhatIsNotSetHasItsDefault(t *testing.T) {
 	if l := c.Lines[0]; l.Baud != 115200 || len(l.Init) != 2 || l.Rings != 1 || !*l.CallerID {
 		t.Errorf("line defaults: %+v", l)
 	}
-	if c.EncryptionFor(alice) != EncryptionPrefer || c.StateDir == "" || c.Hostname == "" || time.Duration(c.Upstreams[0].Poll) != 5*time.Minute {
+	if c.EncryptionFor(alice) != EncryptionPrefer || alice.LM || c.StateDir == "" || c.Hostname == "" || time.Duration(c.Upstreams[0].Poll) != 5*time.Minute {
 		t.Errorf("defaults: %+v", c)
 	}
 }
@@ -146,6 +146,8 @@ func TestEveryMistakeIsNamedWithItsPlace(t *testing.T) {
 		{"a change that cannot be made", `upstream      =`, "must_change_password = true\nupstream      =", []string{`"alice"`, "password_change"}},
 		{"password_change without Microsoft", "auth       = [\"mschapv2\", \"mschap\", \"chap\", \"pap\"]\nencryption = \"prefer\"", "auth = [\"pap\"]\npassword_change = true", []string{"password_change", "mschapv2"}},
 		{"password_min_length", `local_ip   =`, "password_min_length = 0\nlocal_ip   =", []string{"password_min_length"}},
+		{"lm without mschap", example, strings.NewReplacer(`"mschap", "chap", "pap"`, `"pap"`, `mail_password =`, "lm = true\nmail_password =").Replace(example), []string{`"alice"`, "lm needs mschap"}},
+		{"lm with a long password", `dial_password = "dial-s3cret"`, "lm = true\ndial_password = \"longer than s3cret\"", []string{`"alice"`, "14"}},
 		{"local_ip", `"10.64.64.1"`, `"::1"`, []string{"local_ip", "IPv4"}},
 	}
 	for _, tc := range cases {
