@@ -138,6 +138,10 @@ func (s *smtpSession) Data(r io.Reader) error {
 		s.log.Info("message accepted", "id", env.ID, "octets", env.Size, "recipients", len(env.To))
 		s.server.accepted(env)
 		return nil
+	case errors.Is(err, spool.ErrResent):
+		// The 250 was lost on the way (RFC 1047): here it is again.
+		s.log.Info("message was accepted before; its client had not heard so", "id", env.ID)
+		return nil
 	case errors.As(err, &refused): // go-smtp's own, from r: too large
 		s.log.Info("message refused", "err", refused)
 		return refused

@@ -24,12 +24,13 @@ type promises struct {
 	maybe     map[string]bool       // From of entries whose Accept or Remove is under way
 	states    map[string][]Envelope // what an entry may look like
 	removed   map[string]bool
+	sent      map[string]bool // removed because all have got it, acknowledged
 }
 
 func newPromises() *promises {
 	return &promises{
 		delivered: map[string]string{}, deleted: map[string]bool{}, sure: map[string]bool{}, gone: map[string]bool{},
-		queued: map[string]Envelope{}, maybe: map[string]bool{}, states: map[string][]Envelope{}, removed: map[string]bool{},
+		queued: map[string]Envelope{}, maybe: map[string]bool{}, states: map[string][]Envelope{}, removed: map[string]bool{}, sent: map[string]bool{},
 	}
 }
 
@@ -88,13 +89,17 @@ func gone(uids ...string) act {
 func accept(from string) act {
 	return func(s *Spool, p *promises) error {
 		p.maybe[from] = true
-		env, err := s.Accept(Envelope{User: "alice", From: from, To: []string{"x@y"}}, strings.NewReader(bodyOf(from)))
+		env, err := handIn(s, from)
 		if err == nil {
 			delete(p.maybe, from)
 			p.queued[from], p.states[from] = env, []Envelope{env}
 		}
 		return err
 	}
+}
+
+func handIn(s *Spool, from string) (Envelope, error) {
+	return s.Accept(Envelope{User: "alice", From: from, To: []string{"x@y"}}, strings.NewReader(bodyOf(from)))
 }
 
 func update(from string) act {
@@ -127,6 +132,22 @@ func remove(from string) act {
 	}
 }
 
+func sent(from string) act {
+	return func(s *Spool, p *promises) error {
+		p.maybe[from] = true
+		err := s.Sent(p.queued[from].ID)
+		switch {
+		case errors.Is(err, ErrUnsure):
+			if _, err := s.OpenQueued(p.queued[from].ID); !errors.Is(err, ErrNoMessage) {
+				return fmt.Errorf("out of the queue, but: %v", err)
+			}
+		case err == nil:
+			p.removed[from], p.sent[from] = true, true
+		}
+		return err
+	}
+}
+
 // reborn closes and opens the spool, as at an orderly restart.
 func reborn(s *Spool, _ *promises) error {
 	if err := s.Close(); err != nil {
@@ -137,7 +158,7 @@ func reborn(s *Spool, _ *promises) error {
 		return err
 	}
 	s.lock, s.boxes = again.lock, again.boxes
-	s.queue.next, s.queue.entries = again.queue.next, again.queue.entries
+	s.queue.next, s.queue.entries, s.queue.resends = again.queue.next, again.queue.entries, again.queue.resends
 	return nil
 }
 
@@ -145,6 +166,7 @@ var story = []act{
 	deliver("a"), deliver("b"), accept("1@x"), deliver("c"), accept("2@x"), update("1@x"),
 	del("a", "c"), deliver("d"), gone("a"), update("1@x"), reborn, remove("1@x"), del("b"), accept("3@x"),
 	gone("b", "c"), deliver("e"), deliver("f"), reborn, del("d", "e", "f"), deliver("g"), remove("3@x"), gone("d", "e", "f"),
+	accept("4@x"), update("4@x"), sent("2@x"), reborn, accept("5@x"), sent("4@x"), accept("6@x"),
 }
 
 // play runs the story until an act fails.
@@ -256,6 +278,14 @@ func (p *promises) checkQueue(t *testing.T, s *Spool) {
 	for from := range p.queued {
 		if !waiting[from] && !p.maybe[from] {
 			t.Errorf("%s was accepted and is lost", from)
+		}
+	}
+	// Whoever was told 250, or might have been, tries again.
+	for from := range p.queued {
+		if p.sent[from] || waiting[from] {
+			if _, err := handIn(s, from); !errors.Is(err, ErrResent) {
+				t.Errorf("%s, handed in again: %v", from, err)
+			}
 		}
 	}
 }

@@ -8,6 +8,7 @@
 //
 //	Accept  --> tmp/x --fsync, rename--> queue/<ID>.mail  --> Queue, OpenQueued --> upstream
 //	                        Update  -->  queue/<ID>.state       Remove
+//	                                     queue/<ID>.sent   <--  Sent
 //
 // A message is one file: a line of JSON about it, then its octets as they came
 // over the wire. It is written and synced under tmp/ and then renamed, so the
@@ -16,6 +17,11 @@
 // is replaced as a whole in the same manner, so a deletion of many messages
 // happens at one instant too: the rename decides it, and unlinking the files is
 // mere housekeeping that Open finishes if the power went away.
+//
+// The name of a queued message holds a part of its fingerprint (user, sender,
+// recipients, Message-ID, body). So a client that lost the 250 and sends again
+// is recognised while the message waits and, by the file that Sent leaves, for a
+// window after it went; without a further write to the disk when it is accepted.
 //
 // When a call returns nil, what it did survives a kill and a power cut.
 //

@@ -22,14 +22,16 @@ const maxHeader = 32 << 20
 // An entry's name is its arrival number and a random part. Sorting names gives
 // the order of arrival. The random part keeps the name unique even if an old
 // backup of the spool is put back and the numbers are given out again.
-func entryName(seq uint64) string {
-	return fmt.Sprintf("%010d-%s", seq, rand.Text()[:13])
-}
+func entryName(seq uint64) string { return markedName(seq, rand.Text()[:markLength]) }
+
+// markedName is an entry's name in the queue: there a part of the message's
+// fingerprint stands in the place of the random one.
+func markedName(seq uint64, mark string) string { return fmt.Sprintf("%010d-%s", seq, mark) }
 
 // entrySeq undoes entryName; ok is false for a name that is not of its making.
 func entrySeq(name string) (seq uint64, ok bool) {
 	number, random, found := strings.Cut(name, "-")
-	if !found || len(number) != 10 || len(random) != 13 {
+	if !found || len(number) != 10 || len(random) != markLength {
 		return 0, false
 	}
 	seq, err := strconv.ParseUint(number, 10, 64)

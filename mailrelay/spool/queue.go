@@ -29,17 +29,23 @@ type Envelope struct {
 	Attempts  int       `json:"attempts,omitempty"`
 	Next      time.Time `json:"next,omitzero"`        // not to be tried before
 	LastError string    `json:"last_error,omitempty"` // upstream's words
+
+	// Bounced says that a report of failure to some recipient is in the sender's
+	// mailbox: if he sends the message again he means it.
+	Bounced bool `json:"bounced,omitempty"`
 }
 
 // queue is the index of the queue directory. An entry's body and its envelope
 // as accepted are <ID>.mail; the envelope as last updated, if it ever was, is
-// <ID>.state, so that a retry does not write the body again.
+// <ID>.state, so that a retry does not write the body again. <ID>.sent says that
+// the entry was sent (see Sent).
 type queue struct {
 	sync sharedSync // of the directory
 
 	mu      sync.Mutex
 	next    uint64
 	entries map[string]Envelope // by ID
+	resends resends
 }
 
 func (s *Spool) queuePath(id, kind string) string {
@@ -58,10 +64,15 @@ func (s *Spool) loadQueue() error {
 	}
 	for _, name := range names {
 		id, isMail := strings.CutSuffix(name, ".mail")
-		_, wellNamed := entrySeq(strings.TrimSuffix(id, ".state"))
+		sent, isSent := strings.CutSuffix(name, ".sent")
+		_, wellNamed := entrySeq(strings.TrimSuffix(strings.TrimSuffix(id, ".state"), ".sent"))
 		switch {
 		case !wellNamed:
 			err = s.setAside(s.queuePath(name, ""), fmt.Errorf("%w: a strange name", errPoisoned))
+		case isSent:
+			err = s.loadSent(sent)
+		case present[strings.TrimSuffix(id, ".state")+".sent"]:
+			// loadSent sees to it
 		case isMail:
 			err = s.loadQueued(id, present[id+".state"])
 		case !present[strings.TrimSuffix(name, ".state")+".mail"]:
@@ -105,31 +116,48 @@ func (s *Spool) loadQueued(id string, hasState bool) error {
 		s.queue.next = seq + 1
 	}
 	s.queue.entries[id] = env
+	if !env.Bounced {
+		s.queue.resends.remember(id, env.Accepted)
+	}
 	return nil
 }
 
 // Accept puts a message into the queue and returns its envelope with ID and
 // Size. When it returns nil the message survives a power cut, and whoever handed
 // it in may be told so. If body ends with another error than io.EOF nothing is
-// kept. Errors: ErrFull, that of body, or the disk's.
+// kept. Errors: ErrResent with the ID of the entry that the message has or had
+// (see Sent), ErrFull, that of body, or the disk's.
 func (s *Spool) Accept(env Envelope, body io.Reader) (Envelope, error) {
 	if err := s.room(); err != nil {
 		return Envelope{}, err
 	}
-	tmp, size, err := s.stage(env, body)
+	d := newDigest()
+	tmp, size, err := s.stage(env, io.TeeReader(body, d))
 	if err != nil {
 		return Envelope{}, err
 	}
-	s.queue.mu.Lock()
-	env.ID, env.Size = entryName(s.queue.next), size
-	s.queue.next++
-	s.queue.mu.Unlock()
+	q := &s.queue
+	mark, identified := d.mark(env)
+	window := q.resends.window
+	if !identified {
+		window = q.resends.bare
+	}
+	if known, ok := q.claim(mark, env.Accepted, window); !ok {
+		s.disk.remove(tmp)
+		return Envelope{ID: known}, ErrResent
+	}
+	q.mu.Lock()
+	env.ID, env.Size = markedName(q.next, mark), size
+	q.next++
+	q.mu.Unlock()
 
 	// Outside of the lock, so that the syncs of many sessions overlap.
 	if err := s.publish(tmp, s.queuePath(env.ID, ".mail")); err != nil {
+		q.settle(mark, "")
 		return Envelope{}, err
 	}
-	s.queue.put(env)
+	q.put(env)
+	q.settle(mark, env.ID)
 	s.changed(env.User)
 	return env, nil
 }
@@ -202,11 +230,17 @@ func (s *Spool) Update(env Envelope) error {
 		return err
 	}
 	s.queue.put(env)
+	if env.Bounced {
+		s.queue.mu.Lock()
+		s.queue.resends.forget(env.ID)
+		s.queue.mu.Unlock()
+	}
 	s.changed(env.User)
 	return nil
 }
 
-// Remove takes a message out of the queue, for good when it returns nil. If it
+// Remove takes a message out of the queue that was not sent to all, for good
+// when it returns nil, and forgets it; see Sent for the other end. If it
 // fails with ErrUnsure the message is out, but a power cut now might bring it
 // back; after another error it is still there.
 func (s *Spool) Remove(id string) error {
@@ -222,14 +256,13 @@ func (s *Spool) Remove(id string) error {
 	syncErr := s.syncDir(filepath.Join(s.dir, "queue"))
 	s.queue.mu.Lock()
 	delete(s.queue.entries, id)
+	s.queue.resends.forget(id)
 	s.queue.mu.Unlock()
 	s.changed(env.User)
 	if syncErr != nil {
 		return fmt.Errorf("%w: %w", ErrUnsure, diskError(syncErr))
 	}
 	// Without its mail a state means nothing, and Open removes it.
-	if err := s.disk.remove(s.queuePath(id, ".state")); err != nil && !errors.Is(err, os.ErrNotExist) {
-		s.log.Warn("spool: rest of a removed message stays until the next start", "id", id, "err", err)
-	}
+	s.removeRest(id, ".state")
 	return nil
 }

@@ -47,6 +47,11 @@ type Options struct {
 	// 4 MiB): deleting mail writes to the journal, so a wholly full disk could
 	// never be emptied by its users.
 	Reserve int64
+	// ResendWindow is how long after its acceptance a message is recognised when
+	// it is handed in again, see ErrResent (default 24 h), and BareWindow the same
+	// for one without a Message-ID (default 15 min, not longer than the other).
+	// Negative ones recognise none.
+	ResendWindow, BareWindow time.Duration
 	// Log receives what a person should look into: files set aside, files that
 	// could not be removed. Nil discards.
 	Log *slog.Logger
@@ -84,6 +89,7 @@ func open(dir string, opts Options, d disk) (_ *Spool, err error) {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
+	s.queue.resends = newResends(opts)
 	if s.changed == nil {
 		s.changed = func(string) {}
 	}
