@@ -56,17 +56,18 @@ var lcpDefaults = lcpOptions{mru: defaultMRU, accm: allControls}
 type lcpLayer struct {
 	s *Session
 
-	refused [256]bool    // options of ours, by type, that the peer rejected
-	magic   uint32       // ours
-	accm    uint32       // what we ask the peer to escape
-	auth    []AuthMethod // to be asked for, the present one first
-	reports reporting    // to be asked for
-	theirs  []string     // what the peer said it would do instead
-	asked   lcpOptions   // the peer's last request
-	peer    lcpOptions   // the one in force
-	first   []byte       // the types of the peer's first request, see profiles
-	loops   int          // own magic numbers received in a row
-	ident   []string
+	refused  [256]bool    // options of ours, by type, that the peer rejected
+	magic    uint32       // ours
+	accm     uint32       // what we ask the peer to escape
+	auth     []AuthMethod // to be asked for, the present one first
+	reports  reporting    // to be asked for
+	theirs   []string     // what the peer said it would do instead
+	asked    lcpOptions   // the peer's last request
+	peer     lcpOptions   // the one in force
+	first    []byte       // the types of the peer's first request, see profiles
+	declined []byte       // types of options that were rejected, in order
+	loops    int          // own magic numbers received in a row
+	ident    []string
 }
 
 func newLCP(s *Session) *lcpLayer {
@@ -152,6 +153,9 @@ func (l *lcpLayer) judge(opts []option) (reject, nak []option) {
 	for _, o := range opts {
 		if o.kind == lcpAuth && !l.authenticates() || o.kind == lcpCallback && !l.callsBack() || !asked.take(o) {
 			reject = append(reject, o)
+			if bytes.IndexByte(l.declined, o.kind) < 0 {
+				l.declined = append(l.declined, o.kind)
+			}
 			continue
 		}
 		if want, ok := l.better(o, &asked); ok {

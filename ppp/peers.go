@@ -27,8 +27,13 @@ var profiles = [...]profile{
 	{name: "pppd or lwIP", lcp: []byte{lcpMRU, lcpACCM, lcpMagic, lcpPFC, lcpACFC}, source: "pppd 2.4 with an MRU"},
 }
 
-// lcpMRRU is the type of an option that we do not take and know peers by.
-const lcpMRRU byte = 17 // RFC 1990 section 5.1.1
+// The types of options that we do not take: multilink's.
+const (
+	lcpMRRU              byte = 17 // RFC 1990 section 5.1.1
+	lcpShortSequence     byte = 18 // RFC 1990 section 5.1.2
+	lcpEndpoint          byte = 19 // RFC 1990 section 5.1.3
+	lcpLinkDiscriminator byte = 23 // RFC 2125 section 6.1, BAP
+)
 
 func (p profile) fits(lcp []byte, idents []string) bool {
 	if p.lcp != nil && !bytes.Equal(p.lcp, lcp) {

@@ -1,6 +1,7 @@
 package ppp
 
 import (
+	"encoding/binary"
 	"fmt"
 	"io"
 	"net/netip"
@@ -217,6 +218,21 @@ func (s *Session) Close(now time.Time, why Reason) {
 // Ident returns what the peer calls itself in LCP Identification (RFC 1570), newest
 // last.
 func (s *Session) Ident() []string { return s.link.ident }
+
+// TimeRemaining tells the peer how long the call may still last, and why (RFC 1570 section 2.2).
+// It is a courtesy, which binds nobody and which few peers show. The result is false if LCP is not up.
+func (s *Session) TimeRemaining(now time.Time, left time.Duration, message string) bool {
+	s.now = now
+	if s.lcp.state != opened || s.phase >= phaseTerminate {
+		return false
+	}
+	const forever = 1<<32 - 1
+	seconds := uint32(min(max(left/time.Second, 0), forever-1))
+	s.lcp.id++
+	data := binary.BigEndian.AppendUint32(s.link.magicNow(), seconds)
+	s.send(protoLCP, packet{codeTimeRemaining, s.lcp.id, append(data, clipText(message)...)})
+	return true
+}
 
 // Counts returns the counts so far.
 func (s *Session) Counts() Counts {
