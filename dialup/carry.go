@@ -3,7 +3,6 @@ package dialup
 import (
 	"context"
 	"net/netip"
-	"strings"
 	"sync"
 	"time"
 
@@ -56,6 +55,7 @@ type call struct {
 	phase  phase
 	judged string     // whom the last judgement was about
 	user   string     // who has logged in
+	login  login      // and how
 	local  netip.Addr // ours, once IP is up
 	lastIP time.Time  // from the caller to us
 
@@ -80,12 +80,6 @@ type call struct {
 	answers     chan judgement
 	served      chan error
 	jobs        sync.WaitGroup
-}
-
-// judgement is what an Authenticator returns.
-type judgement struct {
-	user   string
-	answer ppp.Answer
 }
 
 // carry runs the call on a trained carrier until it has ended, and says why.
@@ -118,8 +112,10 @@ func carry(ctx context.Context, m *modem, conn connection, cfg callConfig) (outc
 	}
 	c.jobs.Wait()
 	c.traffic()
+	c.login.finish(c.cause, lasted, c.sess.Counts())
 	return outcome{
-		role: cfg.ppp.Role, reason: c.cause, phase: c.phase, user: c.user, lasted: lasted, up: c.up, down: c.down,
+		login: c.login,
+		role:  cfg.ppp.Role, reason: c.cause, phase: c.phase, user: c.user, lasted: lasted, up: c.up, down: c.down,
 	}, c.err
 }
 
@@ -161,6 +157,7 @@ func (c *call) run(ctx, jobs context.Context) {
 		case <-c.wake():
 		case j := <-c.answers:
 			c.judged = j.user
+			c.login.judged(j.answer)
 			c.sess.Authenticate(time.Now(), j.answer)
 		case err := <-c.served:
 			c.servicesEnded(err)
@@ -264,6 +261,7 @@ func (c *call) events(jobs context.Context, now time.Time) {
 			c.judge(jobs, ev.Auth)
 		case ppp.EventAuthenticated:
 			c.phase = max(c.phase, addressing)
+			c.login.by = ev.Auth.Method
 			if c.user == "" {
 				if c.user = c.judged; c.user == "" {
 					c.user = userOf(ev.Auth.Name)
@@ -298,19 +296,6 @@ func (c *call) events(jobs context.Context, now time.Time) {
 func isFor(packet []byte, host netip.Addr) bool {
 	const destination = 16 // RFC 791 section 3.1
 	return len(packet) >= destination+4 && netip.AddrFrom4([4]byte(packet[destination:])) == host
-}
-
-// userOf takes off the domain that Windows may put before the name.
-func userOf(name string) string { return name[strings.LastIndexByte(name, '\\')+1:] }
-
-// judge asks the authenticator. The session has one question at a time, so
-// that answers never blocks.
-func (c *call) judge(jobs context.Context, req ppp.AuthRequest) {
-	c.phase = max(c.phase, authenticating)
-	c.jobs.Go(func() {
-		user, answer := c.cfg.auth.Authenticate(jobs, c.cfg.from, req)
-		c.answers <- judgement{user, answer}
-	})
 }
 
 // ipUp makes the call's stack and opens the services on it, before the next

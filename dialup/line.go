@@ -59,6 +59,10 @@ type LineConfig struct {
 	Names    []string
 	Services Services
 
+	// Methods is shared by the lines, as a caller does not know which one answers;
+	// nil: callers are always asked for PPP.Auth in its order.
+	Methods *Methods
+
 	IdleLimit    time.Duration // without an IP packet from the caller to the box; 0: none
 	SessionLimit time.Duration // from CONNECT; 0: none
 
@@ -227,6 +231,7 @@ func (l *Line) carry(ctx context.Context, m *modem, conn connection, id status.C
 		goodbye: shuttingDown, post: l.cfg.Post, observer: observer,
 	}
 	cfg.ppp.PeerIP = address
+	cfg.ppp.Auth = l.cfg.Methods.order(time.Now(), from, l.cfg.PPP)
 	cfg.online = func(user string, up ppp.Event, s Stack) (func(context.Context) error, error) {
 		resolve, err := newNames(up.Local, l.cfg.Names).open(s)
 		if err != nil {
@@ -239,7 +244,20 @@ func (l *Line) carry(ctx context.Context, m *modem, conn connection, id status.C
 		l.state(status.LineOnline, "")
 		return both(resolve, serve), nil
 	}
-	return carry(ctx, m, conn, cfg)
+	end, err := carry(ctx, m, conn, cfg)
+	l.learn(from, cfg.ppp.Auth, end.login)
+	return end, err
+}
+
+// learn remembers what the call has told about how to ask its caller.
+func (l *Line) learn(from Origin, asked []ppp.AuthMethod, told login) {
+	if len(asked) == 0 {
+		return
+	}
+	told.asked = asked[0]
+	if first, changed := l.cfg.Methods.learn(time.Now(), from, l.cfg.PPP, told); changed {
+		l.log.Info("the next call from there is asked for another log-in first", "number", from.Number, "method", first.String())
+	}
 }
 
 // clear hangs up, also when ctx has ended: a caller must not be left on a

@@ -38,6 +38,7 @@ type outcome struct {
 	reason   ppp.Reason
 	phase    phase
 	user     string
+	login    login
 	lasted   time.Duration
 	up, down int64 // octets on the line
 }

@@ -99,6 +99,7 @@ func newAppliance(cfg *config.Config, out outside) (a *appliance, err error) {
 		}
 	}
 	var ids dialup.CallIDs
+	var methods dialup.Methods
 	users := &callers{cfg: cfg, passwords: passwords, guard: newGuard(cfg.PPP.GuessLimit), post: a.board.Post, log: log}
 	for _, line := range cfg.Lines {
 		a.lines = append(a.lines, dialup.NewLine(dialup.LineConfig{
@@ -110,6 +111,7 @@ func newAppliance(cfg *config.Config, out outside) (a *appliance, err error) {
 			PPP:          pppConfig(cfg, rand.Reader),
 			Pool:         pool,
 			Auth:         users,
+			Methods:      &methods,
 			NewStack:     out.stack,
 			Observe:      a.captures.observe,
 			Names:        append([]string{cfg.Hostname}, cfg.Aliases...),
