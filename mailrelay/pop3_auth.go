@@ -24,6 +24,9 @@ func (p *pop3Session) authorization(verb, arg string) error {
 		if p.user == "" {
 			return p.senseless("send USER first")
 		}
+		if !p.mayTry() {
+			return errQuit
+		}
 		a, err := checkPassword(p.accounts, p.user, arg)
 		return p.judge("PASS", a, err)
 	case "APOP":
@@ -32,6 +35,10 @@ func (p *pop3Session) authorization(verb, arg string) error {
 		return p.auth(arg)
 	case "CAPA":
 		return p.capa()
+	case "STLS":
+		return p.stls()
+	case "UTF8":
+		return p.utf8()
 	case "QUIT":
 		p.ok("bye")
 		return errQuit
@@ -41,12 +48,24 @@ func (p *pop3Session) authorization(verb, arg string) error {
 	return p.senseless("unknown command")
 }
 
+// mayTry waits until a log-in may be judged, or says that none will be soon.
+func (p *pop3Session) mayTry() bool {
+	if p.server.Guesses.enter(p.ctx, p.conn.RemoteAddr()) {
+		return true
+	}
+	p.fail("[SYS/TEMP] too many log-ins from your address have failed, try again in some minutes")
+	return false
+}
+
 // apop is RFC 1939 section 7. The digest is the last word; the name may hold
 // spaces.
 func (p *pop3Session) apop(arg string) error {
 	i := strings.LastIndexByte(arg, ' ')
 	if i <= 0 {
 		return p.senseless("APOP needs a name and a digest")
+	}
+	if !p.mayTry() {
+		return errQuit
 	}
 	name, digest := arg[:i], arg[i+1:]
 	if a, ok := proved(p.accounts, name); ok {
@@ -82,6 +101,9 @@ func (p *pop3Session) auth(arg string) error {
 	server := newSASL(mechanism, p.accounts, func(a Account) { account = a })
 	if server == nil {
 		return p.senseless("unknown mechanism, CAPA lists those there are")
+	}
+	if !p.mayTry() {
+		return errQuit
 	}
 	var response []byte // nil: none was sent
 	if hasInitial {
@@ -141,6 +163,7 @@ func (p *pop3Session) judge(how string, a Account, err error) error {
 		}
 		return nil
 	}
+	p.server.Guesses.succeeded(p.conn.RemoteAddr())
 	maildrop, err := p.server.Spool.Lock(a.User)
 	if errors.Is(err, spool.ErrLocked) {
 		return p.fail("[IN-USE] mailbox is in use by another session, try again shortly")

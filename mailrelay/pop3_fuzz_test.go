@@ -97,5 +97,7 @@ type scripted struct {
 	out strings.Builder
 }
 
+func (s *scripted) RemoteAddr() net.Addr        { return &net.TCPAddr{} }
+func (s *scripted) Close() error                { return nil }
 func (s *scripted) Read(p []byte) (int, error)  { return s.in.Read(p) }
 func (s *scripted) Write(p []byte) (int, error) { return s.out.Write(p) }

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -19,7 +20,8 @@ import (
 const maxPOP3Errors = 20
 
 // POP3Server lets callers fetch their mail from the spool: RFC 1939 with UIDL,
-// TOP and APOP, CAPA and its response codes (RFC 2449, 3206), AUTH (RFC 5034).
+// TOP and APOP, CAPA and its response codes (RFC 2449, 3206), AUTH (RFC 5034),
+// STLS (RFC 2595) and UTF8 (RFC 6856).
 type POP3Server struct {
 	Spool    *spool.Spool
 	Accounts Accounts
@@ -28,6 +30,8 @@ type POP3Server struct {
 	// SamePerson lets Caller into his own mailbox with any password or none, by
 	// all log-ins but SCRAM, in which the server has to know it.
 	SamePerson bool
+	TLS        *tls.Config // nil: no STLS; Serve needs none, ServeTLS does
+	Guesses    *Guesses    // nil: each connection is slowed down for itself
 	Log        *slog.Logger
 }
 
@@ -38,22 +42,29 @@ func (s *POP3Server) Serve(ctx context.Context, l net.Listener) error {
 	return serveConns(ctx, l, s.Log, "-ERR [SYS/TEMP] too many connections\r\n", s.serveConn)
 }
 
+// ServeTLS is Serve for a port on which TLS comes first, 995 (RFC 8314).
+func (s *POP3Server) ServeTLS(ctx context.Context, l net.Listener) error {
+	return serveConns(ctx, l, s.Log, "", implicitTLS(s.TLS, s.Log, s.serveConn))
+}
+
 func (s *POP3Server) serveConn(ctx context.Context, conn net.Conn) {
 	p := &pop3Session{
 		server:   s,
 		accounts: s.Accounts,
 		ctx:      ctx,
+		conn:     conn,
 		r:        bufio.NewReaderSize(conn, 4<<10),
 		w:        bufio.NewWriterSize(conn, 4<<10),
 		message:  bufio.NewReaderSize(nil, 4<<10),
 		// RFC 1939 section 7: different each time, in the form of a msg-id.
 		banner: fmt.Sprintf("<%s@%s>", rand.Text(), s.Hostname),
-		log:    s.Log.With("service", "pop3", "caller", s.Caller),
+		log:    s.Log.With("service", "pop3", whose(s.Caller, conn)),
 	}
 	if s.SamePerson && s.Caller != "" {
 		p.accounts = samePerson{s.Accounts, s.Caller}
 	}
 	defer p.unlock()
+	defer func() { p.conn.Close() }() // TLS says that it ends
 	p.ok("Postern POP3 ready %s", p.banner)
 	err := p.run()
 	if err == nil {
@@ -74,6 +85,7 @@ type pop3Session struct {
 	server   *POP3Server
 	accounts Accounts
 	ctx      context.Context
+	conn     net.Conn // *tls.Conn as soon as it is one
 	r        *bufio.Reader
 	w        *bufio.Writer
 	banner   string
@@ -161,14 +173,19 @@ func (p *pop3Session) unlock() {
 	}
 }
 
-// capa is RFC 2449. The list is the same in both states.
+// capa is RFC 2449. The list is the same in both states; STLS is on it until
+// there is TLS (RFC 2595 section 4).
 func (p *pop3Session) capa() error {
 	p.ok("capabilities follow")
 	sasl := "SASL"
 	for _, m := range saslMechanisms() {
 		sasl += " " + m
 	}
-	for _, c := range []string{"TOP", "USER", sasl, "UIDL", "RESP-CODES", "AUTH-RESP-CODE", "PIPELINING", "EXPIRE NEVER", "IMPLEMENTATION Postern"} {
+	list := []string{"TOP", "USER", sasl, "UIDL", "RESP-CODES", "AUTH-RESP-CODE", "PIPELINING", "UTF8", "EXPIRE NEVER", "IMPLEMENTATION Postern"}
+	if p.mayStartTLS() {
+		list = append(list, "STLS")
+	}
+	for _, c := range list {
 		fmt.Fprintf(p.w, "%s\r\n", c)
 	}
 	_, err := p.w.WriteString(".\r\n")

@@ -36,7 +36,7 @@ func (p *pop3Session) transaction(verb, arg string) error {
 		return p.capa()
 	case "QUIT":
 		return p.quit()
-	case "USER", "PASS", "APOP", "AUTH":
+	case "USER", "PASS", "APOP", "AUTH", "STLS", "UTF8":
 		return p.senseless("you are logged in already")
 	}
 	return p.senseless("unknown command")

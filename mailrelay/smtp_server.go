@@ -2,6 +2,7 @@ package mailrelay
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"log/slog"
@@ -23,11 +24,15 @@ const (
 	// maxSMTPLine is the limit of a command line in octets: RFC 4954 section 4's
 	// for AUTH, the longest of them all.
 	maxSMTPLine = 12288
+	// maxSMTPUnanswered leaves room for a TLS record and a buffer of commands in
+	// a row (PIPELINING) besides a line.
+	maxSMTPUnanswered = maxSMTPLine + 20<<10
 )
 
 // SMTPServer takes mail from callers into the spool's queue: message submission
-// (RFC 6409) with AUTH (RFC 4954), SIZE, PIPELINING, 8BITMIME and
-// ENHANCEDSTATUSCODES, over github.com/emersion/go-smtp.
+// (RFC 6409) with AUTH (RFC 4954), STARTTLS (RFC 3207), SIZE, PIPELINING,
+// 8BITMIME, SMTPUTF8 (RFC 6531) and ENHANCEDSTATUSCODES, over
+// github.com/emersion/go-smtp.
 type SMTPServer struct {
 	Spool         *spool.Spool
 	Accounts      Accounts
@@ -36,6 +41,8 @@ type SMTPServer struct {
 	MaxSize       int64              // octets of a message; default 25 MiB
 	MaxRecipients int                // of a message; default 100
 	Post          func(status.Event) // told of accepted mail; nil for nobody
+	TLS           *tls.Config        // nil: no STARTTLS; Serve needs none, ServeTLS does
+	Guesses       *Guesses           // nil: each connection is slowed down for itself
 	Log           *slog.Logger
 
 	// SamePerson takes mail from Caller's addresses without AUTH, which clients
@@ -48,36 +55,50 @@ type SMTPServer struct {
 // and returns nil when every session is over. A message that was not wholly
 // there leaves nothing. An error is that of l.
 func (s *SMTPServer) Serve(ctx context.Context, l net.Listener) error {
-	return serveConns(ctx, l, s.Log, "421 4.3.2 too many connections\r\n", s.serveConn)
+	return serveConns(ctx, l, s.Log, "421 4.3.2 too many connections\r\n", func(ctx context.Context, conn net.Conn) {
+		s.serveConn(ctx, conn, s.TLS)
+	})
+}
+
+// ServeTLS is Serve for a port on which TLS comes first, 465 (RFC 8314).
+func (s *SMTPServer) ServeTLS(ctx context.Context, l net.Listener) error {
+	return serveConns(ctx, l, s.Log, "", implicitTLS(s.TLS, s.Log, func(ctx context.Context, conn net.Conn) {
+		s.serveConn(ctx, conn, nil)
+	}))
 }
 
 // serveConn gives each connection a go-smtp server of its own, because that is
 // the one way to join it: Server.Close does not wait for the sessions, Shutdown
 // does but does not end them. Here conn is closed by serveConns when ctx ends,
-// and Shutdown waits for what was one session.
-func (s *SMTPServer) serveConn(ctx context.Context, conn net.Conn) {
+// and Shutdown waits for what was one session. startTLS is nil if that is not
+// offered.
+func (s *SMTPServer) serveConn(ctx context.Context, conn net.Conn, startTLS *tls.Config) {
 	lines := &smtpConn{Conn: conn}
 	session := &smtpSession{
 		server:   s,
 		ctx:      ctx,
 		conn:     lines,
 		accounts: s.Accounts,
-		log:      s.Log.With("service", "smtp", "caller", s.Caller),
 	}
 	if s.SamePerson && s.Caller != "" {
 		session.accounts = samePerson{s.Accounts, s.Caller}
-		if a, ok := proved(session.accounts, s.Caller); ok {
-			session.account = &a
-		}
 	}
-	server := smtp.NewServer(smtp.BackendFunc(func(*smtp.Conn) (smtp.Session, error) { return session, nil }))
+	session.forget()
+	server := smtp.NewServer(smtp.BackendFunc(func(*smtp.Conn) (smtp.Session, error) {
+		// Again after STARTTLS: who logged in before, as anybody on the way can,
+		// must do so anew (RFC 3207 section 4.2).
+		session.forget()
+		return session, nil
+	}))
 	server.Domain = s.Hostname
+	server.TLSConfig = startTLS
+	server.EnableSMTPUTF8 = true
 	server.MaxMessageBytes = s.maxSize()
 	server.MaxRecipients = s.maxRecipients()
-	// The phone line's own encryption protects the log-in; clients of these
-	// years have no TLS that could be spoken with today.
+	// Many clients have no TLS that could be spoken with today. The phone line's
+	// own encryption protects their log-in, or CRAM-MD5, SCRAM and NTLM do.
 	server.AllowInsecureAuth = true
-	// smtpConn sees to lines and time. go-smtp would apply its limit to the lines
+	// smtpConn sees to length and time. go-smtp would apply its limit to the lines
 	// of a message too, and its deadline to the message as a whole.
 	server.MaxLineLength = 0
 	server.ErrorLog = smtpErrorLog{session.log}
@@ -118,13 +139,14 @@ func (o *onlyConn) Accept() (net.Conn, error) {
 func (o *onlyConn) Close() error   { return nil }
 func (o *onlyConn) Addr() net.Addr { return o.conn.LocalAddr() }
 
-// smtpConn bounds the lines that go-smtp reads outside of messages; it would
-// keep a line without end in memory.
+// smtpConn bounds what go-smtp reads outside of messages; it would keep a line
+// without end in memory. Lines cannot be seen here once STARTTLS has run, but
+// each gets an answer, so the octets since the last one are what counts.
 type smtpConn struct {
 	net.Conn
-	inMessage atomic.Bool // set while a message comes; its lines may be any length
-	hangUp    atomic.Bool // the next read ends the session; its answer is out by then
-	length    int         // of the line being read
+	inMessage  atomic.Bool // set while a message comes; its lines may be any length
+	hangUp     atomic.Bool // the next read ends the session; its answer is out by then
+	unanswered int         // octets read since the last write
 }
 
 func (c *smtpConn) Read(p []byte) (int, error) {
@@ -133,19 +155,18 @@ func (c *smtpConn) Read(p []byte) (int, error) {
 	}
 	n, err := c.Conn.Read(p)
 	if c.inMessage.Load() {
-		c.length = 0
+		c.unanswered = 0
 		return n, err
 	}
-	for _, b := range p[:n] {
-		c.length++
-		if b == '\n' {
-			c.length = 0
-		}
-		if c.length > maxSMTPLine {
-			return 0, smtp.ErrTooLongLine
-		}
+	if c.unanswered += n; c.unanswered > maxSMTPUnanswered {
+		return 0, smtp.ErrTooLongLine
 	}
 	return n, err
+}
+
+func (c *smtpConn) Write(p []byte) (int, error) {
+	c.unanswered = 0
+	return c.Conn.Write(p)
 }
 
 // smtpErrorLog passes go-smtp's messages on: errors of connections and panics,

@@ -7,6 +7,8 @@ import (
 	"io"
 	"log/slog"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/emersion/go-sasl"
 	"github.com/emersion/go-smtp"
@@ -29,6 +31,15 @@ type smtpSession struct {
 	envelope spool.Envelope
 }
 
+// forget makes the client a stranger, except for what the line says.
+func (s *smtpSession) forget() {
+	s.account = nil
+	if a, ok := proved(s.accounts, s.server.Caller); ok {
+		s.account = &a
+	}
+	s.log = s.server.Log.With("service", "smtp", whose(s.server.Caller, s.conn))
+}
+
 // AuthMechanisms are for the EHLO reply. Old Outlooks look for a line
 // "AUTH=LOGIN", the form of the drafts before RFC 2554. go-smtp has no setting
 // for it but makes a line of its own of what follows a line end here.
@@ -45,6 +56,10 @@ func (s *smtpSession) Auth(mechanism string) (sasl.Server, error) {
 	if server == nil {
 		return nil, smtp.ErrAuthUnknownMechanism
 	}
+	if !s.server.Guesses.enter(s.ctx, s.conn.RemoteAddr()) {
+		s.conn.hangUp.Store(true)
+		return nil, smtpError(421, smtp.EnhancedCode{4, 7, 0}, "too many log-ins from your address have failed, try again in some minutes")
+	}
 	return &smtpAuth{Server: server, session: s, mechanism: mechanism}, nil
 }
 
@@ -60,6 +75,7 @@ func (a *smtpAuth) Next(response []byte) (challenge []byte, done bool, err error
 	s := a.session
 	switch {
 	case err == nil && done:
+		s.server.Guesses.succeeded(s.conn.RemoteAddr())
 		s.log = s.log.With("user", s.account.User)
 		s.log.Info("logged in", "by", a.mechanism)
 	case errors.Is(err, errLogin):
@@ -94,7 +110,8 @@ func (s *smtpSession) Mail(from string, opts *smtp.MailOptions) error {
 		}
 		return smtpError(550, smtp.EnhancedCode{5, 7, 1}, "you may not send as <%s>, only as %s", legible(from, 80), strings.Join(s.account.Addresses, ", "))
 	}
-	path, err := smtpPath(from)
+	international := opts != nil && opts.UTF8
+	path, err := smtpPath(from, international)
 	if err != nil {
 		return err
 	}
@@ -102,13 +119,14 @@ func (s *smtpSession) Mail(from string, opts *smtp.MailOptions) error {
 		User:     s.account.User,
 		From:     path,
 		EightBit: opts != nil && opts.Body == smtp.Body8BitMIME,
+		UTF8:     international,
 	}
 	return nil
 }
 
 // Rcpt takes a recipient. Whether he exists is for upstream to say.
 func (s *smtpSession) Rcpt(to string, _ *smtp.RcptOptions) error {
-	path, err := smtpPath(to)
+	path, err := smtpPath(to, s.envelope.UTF8)
 	if err != nil {
 		return err
 	}
@@ -168,15 +186,22 @@ func (s *smtpSession) Logout() error { return nil }
 // smtpPath puts an address into the form it has inside the brackets of MAIL and
 // RCPT: go-smtp's parser has taken the quotes off the local part, and upstream
 // needs them back. What it lets through besides, such as a bare CR, is refused:
-// it must not get into a command that we send.
-func smtpPath(address string) (string, error) {
+// it must not get into a command that we send. Letters outside ASCII come only
+// with SMTPUTF8 (RFC 6531 section 3.3).
+func smtpPath(address string, smtpUTF8 bool) (string, error) {
 	at := strings.LastIndexByte(address, '@')
 	local, domain := address[:max(at, 0)], address[at+1:]
 	if local == "" || domain == "" || len(address) > 320 {
 		return "", smtpError(553, smtp.EnhancedCode{5, 1, 3}, "<%s> is not a mail address", legible(address, 80))
 	}
-	for i := range len(address) {
-		if c := address[i]; c < ' ' || c >= 0x7f {
+	if !utf8.ValidString(address) {
+		return "", smtpError(553, smtp.EnhancedCode{5, 6, 7}, "<%s> is not UTF-8", legible(address, 80))
+	}
+	for _, c := range address {
+		if c >= utf8.RuneSelf && !smtpUTF8 {
+			return "", smtpError(553, smtp.EnhancedCode{5, 6, 7}, "<%s> has letters outside ASCII, for which the mail program must use SMTPUTF8", legible(address, 80))
+		}
+		if unicode.IsControl(c) {
 			return "", smtpError(553, smtp.EnhancedCode{5, 1, 3}, "<%s> has characters that mail addresses cannot have", legible(address, 80))
 		}
 	}
