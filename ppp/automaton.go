@@ -172,6 +172,9 @@ func (a *automaton) expire(now time.Time) {
 	if a.timer.IsZero() || now.Before(a.timer) {
 		return
 	}
+	if a.state >= reqSent && a.pace.forgives(now) {
+		a.restart++
+	}
 	if a.restart <= 0 {
 		a.on(evTOMinus)
 		return

@@ -15,6 +15,9 @@ const noiseLimit = time.Minute
 // spoiled notes a frame with a wrong FCS. On a noisy line it shows that somebody sends
 // as well as a good one would; but a modem without carrier may send garbage for ever.
 func (s *Session) spoiled() {
+	if !s.setupBy.IsZero() {
+		s.pace.spoiled = s.now
+	}
 	if s.now.Sub(s.goodAt) < noiseLimit {
 		s.heardAt, s.echoes = s.now, 0
 	}

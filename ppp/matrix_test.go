@@ -1,7 +1,6 @@
 package ppp
 
 import (
-	"bytes"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -249,6 +248,10 @@ func TestNoisyCallsComeUpAndNeverHang(t *testing.T) {
 		if seed%8 >= 6 {
 			a.Encryption = EncryptionRequire
 		}
+		if seed%3 == 0 {
+			a.IPv6, c.IPv6 = true, true
+			a.QualityInterval, c.QualityInterval = 10*time.Second, 10*time.Second
+		}
 		a.Rand, c.Rand = seeded(byte(seed)), seeded(byte(seed)+128)
 		p := newPair(t, a, c)
 		p.delay = 60 * time.Millisecond
@@ -266,51 +269,5 @@ func TestNoisyCallsComeUpAndNeverHang(t *testing.T) {
 	t.Logf("%d of %d calls came up", up, calls)
 	if up < calls*95/100 {
 		t.Errorf("only %d of %d calls came up", up, calls)
-	}
-}
-
-// TestDeliveredBytesAreRightOverANoisyLine sends numbered packets both ways in every
-// MPPE mode. Many are lost; what comes is right, and it never stops coming. Of the
-// spoiled frames one in 65,536 has the right FCS by chance, and IP's checksums are there
-// for that.
-func TestDeliveredBytesAreRightOverANoisyLine(t *testing.T) {
-	for _, st := range allStrengths {
-		for _, stateful := range []bool{false, true} {
-			a, c := answererConfig(), callerConfig()
-			a.MPPE, a.Encryption = []mppe.Strength{st}, EncryptionRequire
-			if stateful {
-				c.MPPEMode = StatefulOnly
-			}
-			p := newPair(t, a, c)
-			p.exchange()
-			if !p.bothUp() || strings.Contains(p.a.cipher, "stateful") != stateful {
-				t.Fatalf("%v: %q, %+v", st, p.a.cipher, p.a.reason)
-			}
-			p.spoil = spoiler(uint64(st), 1000)
-			const n = 1000
-			late, wrong := 0, 0
-			for i := range n {
-				pkt := bytes.Repeat([]byte{byte(i), byte(i >> 8)}, 50)
-				p.now = p.now.Add(100 * time.Millisecond)
-				p.a.SendIP(p.now, pkt)
-				p.c.SendIP(p.now, pkt)
-				p.exchange()
-				for _, e := range []*end{p.a, p.c} {
-					for _, g := range e.got {
-						if len(g) != 100 || !bytes.Equal(g, bytes.Repeat(g[:2], 50)) {
-							wrong++
-						}
-						if i >= n-n/10 {
-							late++
-						}
-					}
-					e.got = nil
-				}
-			}
-			t.Logf("%v stateful %v: %d of the last %d packets came", st, stateful, late, n/5)
-			if late < n/5/2 || wrong > 1 {
-				t.Errorf("%v stateful %v: %d of the last %d packets came, %d wrong", st, stateful, late, n/5, wrong)
-			}
-		}
 	}
 }

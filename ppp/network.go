@@ -58,7 +58,7 @@ func (s *Session) encryptionUp() {
 	s.startIPv6()
 }
 
-func (s *Session) setupDone() { s.setupBy = time.Time{} }
+func (s *Session) setupDone() { s.setupBy, s.pace.spoiled = time.Time{}, time.Time{} }
 
 // mppeOverhead is what encryption adds to a packet: MPPE's header and the
 // protocol field inside.

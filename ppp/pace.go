@@ -16,10 +16,17 @@ type pace struct {
 	wait     time.Duration
 	slow     time.Duration // what the line's rate adds to each wait
 	measured bool
+	spoiled  time.Time // when the last frame with a wrong FCS came, in set-up
 }
 
 func (p *pace) period() time.Duration  { return max(p.wait, minPeriod+p.slow) }
 func (p *pace) longest() time.Duration { return maxPeriod + p.slow }
+
+// forgives reports whether a try that had no answer is not counted: something came meanwhile that the
+// line had spoiled, which may have been it. Config.SetupLimit bounds that.
+func (p *pace) forgives(now time.Time) bool {
+	return !p.spoiled.IsZero() && now.Sub(p.spoiled) <= p.period()
+}
 
 // late says that no answer came in time.
 func (p *pace) late() {
@@ -67,7 +74,10 @@ func (r *retry) expire(now time.Time, p *pace) (due, ok bool) {
 	if r.at.IsZero() || now.Before(r.at) {
 		return false, true
 	}
-	if r.left--; r.left < 0 {
+	if !p.forgives(now) {
+		r.left--
+	}
+	if r.left < 0 {
 		r.stop()
 		return true, false
 	}

@@ -65,3 +65,25 @@ func TestCallComesUpAtAnyRate(t *testing.T) {
 		}
 	}
 }
+
+// A request whose answers are spoiled is not given up after ten tries, but within the limit.
+func TestTriesThatTheLineSpoiledAreNotCounted(t *testing.T) {
+	for _, noise := range []bool{false, true} {
+		p := newPeer(t, answererConfig())
+		tries := len(p.hear())
+		for range 30 {
+			p.wait(4 * time.Second)
+			if noise {
+				p.Input(p.now, []byte("~\xff\x7d\x23\xc0!spoiled~"))
+			}
+			tries += len(p.hear())
+		}
+		if noise != (tries > maxConfigure) || noise == (p.ended > 0) {
+			t.Errorf("noise %v: %d tries, %+v", noise, tries, p.reason)
+		}
+		p.wait(5 * time.Minute)
+		if p.ended != 1 {
+			t.Errorf("noise %v: the call hangs", noise)
+		}
+	}
+}
