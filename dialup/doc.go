@@ -11,5 +11,6 @@
 // Line.Run is an appliance's line, for ever: absent, starting, ready, ringing,
 // training, a call, hanging up. Caller is the other end, for self-tests and
 // the demo. Everything that a call starts is joined before the modem is made
-// ready for the next one.
+// ready for the next one. What outlives a call is the Pool, and in Methods how
+// callers want to log in.
 package dialup

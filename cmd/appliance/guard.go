@@ -12,9 +12,9 @@ const (
 	// guardWindow is how long a failed log-in counts, and how long a number that
 	// had too many is refused.
 	guardWindow = time.Hour
-	// guardPatience is the longest that an answer waits. Windows and pppd send a
-	// response again for 20 s and more before they give the call up; ten would be
-	// cutting it fine.
+	// guardPatience is the longest that an answer waits. Callers send their request
+	// ten times, 3 s apart, before they give up (RFC 1661 section 4.6, and the
+	// defaults of Windows and pppd); a person's patience ends earlier.
 	guardPatience = 8 * time.Second
 	// guardPlaces and guardPairs bound the memory; the oldest are forgotten.
 	guardPlaces, guardPairs = 512, 1024
