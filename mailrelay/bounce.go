@@ -48,6 +48,9 @@ type bounce struct {
 	Envelope spool.Envelope
 	Refused  []refusal
 	Header   []byte // of the original, see originalHeader
+	// Until, if not zero, makes it a notice that the message waits and is tried
+	// until then.
+	Until time.Time
 }
 
 // source names the bounce, so that a crash between its delivery and the
@@ -60,8 +63,13 @@ func (b bounce) source() spool.Source {
 	}
 	slices.Sort(to)
 	sum := sha256.Sum256([]byte(strings.Join(to, "\n")))
+	if b.delayed() { // one a message, whoever of the recipients waits
+		return spool.Source{UID: fmt.Sprintf("delay-%s-%d", b.Envelope.ID, b.Envelope.Accepted.UnixNano())}
+	}
 	return spool.Source{UID: fmt.Sprintf("bounce-%s-%d-%x", b.Envelope.ID, b.Envelope.Accepted.UnixNano(), sum[:8])}
 }
+
+func (b bounce) delayed() bool { return !b.Until.IsZero() }
 
 // message writes the report with CR LF line ends.
 func (b bounce) message() []byte {
@@ -76,7 +84,11 @@ func (b bounce) message() []byte {
 	line("Return-Path: <>")
 	line("From: %s <MAILER-DAEMON@%s>", mime.QEncoding.Encode("utf-8", "Mail Delivery System"), b.Hostname)
 	line("To: <%s>", legible(b.Envelope.From, 300))
-	line("Subject: Undelivered mail returned to sender")
+	if b.delayed() {
+		line("Subject: Delayed mail (the box is still trying)")
+	} else {
+		line("Subject: Undelivered mail returned to sender")
+	}
 	line("Date: %s", b.Now.Format(time.RFC1123Z))
 	line("Message-ID: <%s.%d@%s>", b.source().UID, b.Now.Unix(), b.Hostname)
 	line("Auto-Submitted: auto-replied") // RFC 3834: no vacation program may answer this
@@ -112,8 +124,14 @@ func (b bounce) message() []byte {
 func (b bounce) text() string {
 	var t strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&t, format+"\r\n", args...) }
-	line("Your message of %s could not be delivered", b.Envelope.Accepted.Format(time.RFC1123Z))
-	line("to the recipients below. It will not be tried again.")
+	if b.delayed() {
+		line("Your message of %s has not yet been delivered", b.Envelope.Accepted.Format(time.RFC1123Z))
+		line("to the recipients below. It is kept and tried again until %s;", b.Until.Format(time.RFC1123Z))
+		line("you need not send it again, and will not be told of it a second time unless it fails.")
+	} else {
+		line("Your message of %s could not be delivered", b.Envelope.Accepted.Format(time.RFC1123Z))
+		line("to the recipients below. It will not be tried again.")
+	}
 	line("")
 	for _, r := range b.Refused {
 		line("  %s", legible(r.Recipient, 300))
@@ -122,6 +140,10 @@ func (b bounce) text() string {
 		}
 		line("    %s", legible(r.reply(), maxBounceText))
 		line("")
+	}
+	if b.delayed() {
+		line("If it is urgent, show this notice to the person who looks after %s.", b.Hostname)
+		return t.String()
 	}
 	line("Check the address, then send the message again, or show this report to")
 	line("the person who looks after %s.", b.Hostname)
@@ -139,7 +161,11 @@ func (b bounce) deliveryStatus(line func(string, ...any)) {
 		}
 		line("")
 		line("Final-Recipient: %s; %s", kind, legible(r.Recipient, 300))
-		line("Action: failed")
+		if b.delayed() {
+			line("Action: delayed")
+		} else {
+			line("Action: failed")
+		}
 		line("Status: %s", r.Status)
 		if r.Code != 0 {
 			line("Remote-MTA: dns; %s", b.Remote)
@@ -147,7 +173,11 @@ func (b bounce) deliveryStatus(line func(string, ...any)) {
 		} else {
 			line("Diagnostic-Code: x-postern; %s", legible(r.Text, maxBounceText))
 		}
-		line("Last-Attempt-Date: %s", b.Now.Format(time.RFC1123Z))
+		if b.delayed() {
+			line("Will-Retry-Until: %s", b.Until.Format(time.RFC1123Z))
+		} else {
+			line("Last-Attempt-Date: %s", b.Now.Format(time.RFC1123Z))
+		}
 	}
 }
 

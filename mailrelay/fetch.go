@@ -199,7 +199,8 @@ func (l *fetchLeg) retrieve(c *pop3Client, e pop3Entry) error {
 		return err
 	}
 	body := &readErrors{r: r}
-	m, err := u.spool.Deliver(a.User, spool.Source{Upstream: a.Upstream, UID: e.UID}, body)
+	witnessed, seen := u.witness(a.User, body)
+	m, err := u.spool.Deliver(a.User, spool.Source{Upstream: a.Upstream, UID: e.UID}, witnessed)
 	switch {
 	case errors.Is(body.err, errMessageTooLong):
 		return &fault{err: err, text: fmt.Sprintf("%s announced a message of %d octets and sent more than the %d this box takes: the message stays at the provider; read it there, or raise the limit", a.Upstream, e.Size, u.maxSize)}
@@ -210,6 +211,7 @@ func (l *fetchLeg) retrieve(c *pop3Client, e pop3Entry) error {
 	case err != nil:
 		return spoolFault(err)
 	}
+	seen()
 	u.post(status.MailFetched{At: u.now(), User: a.User, Messages: 1, Octets: m.Size})
 	return nil
 }

@@ -12,12 +12,11 @@ import (
 
 // submitLeg sends one user's queue to one provider.
 //
-// What is durable when: the recipients that the server took are struck from
-// the envelope right after its 250, before anything else is done. A crash
-// between the two, or a 250 that is lost on the way, makes those recipients
-// get the message again (at least once, RFC 5321 section 4.1.1.4 and RFC 1047):
-// for mail, twice is a nuisance and never is a loss. Only after a bounce is in
-// the sender's mailbox are the recipients it names struck.
+// What is durable when: before the final dot goes out, the envelope says who may
+// get the message by it; right after the server's 250 those are struck, before
+// anything else is done. When the 250 is lost on the way, or the box dies between
+// the two, the recipients are in doubt (submitdoubt.go, doc.go). Only after a
+// bounce is in the sender's mailbox are the recipients it names struck.
 //
 // Two things can fail, with a back-off each. The leg (name, network, TLS,
 // log-in): no message is charged for that, all wait and go together when it
@@ -29,7 +28,9 @@ type submitLeg struct {
 	poke    chan struct{}
 	queued  chan struct{}
 
+	arrivals arrivals  // by the user's fetching legs
 	remote   string    // the server last used
+	fault    string    // why the leg did not work the last time; empty: it did
 	failures int       // of the leg, in a row
 	retryAt  time.Time // of the leg
 	denied   bool      // the last failure was the log-in
@@ -45,6 +46,8 @@ func newSubmitLeg(u *Upstream, a UpstreamAccount) *submitLeg {
 		u: u, account: a, remote: a.Submit.Host,
 		poke: make(chan struct{}, 1), queued: make(chan struct{}, 1),
 		seen: make(map[string]bool), unsaved: make(map[string]spool.Envelope),
+		// Until the queue has been read nobody knows of what was in doubt before.
+		arrivals: arrivals{watched: true},
 	}
 }
 
@@ -88,6 +91,12 @@ func (l *submitLeg) pass(ctx context.Context, force bool) (next time.Time) {
 	if err != nil {
 		l.fail(now, "", faultOf(l.account.Submit, "reading the queue", err))
 		return l.retryAt
+	}
+	if l.resolve(queue) {
+		if queue, err = l.load(now); err != nil {
+			l.fail(now, "", faultOf(l.account.Submit, "reading the queue", err))
+			return l.retryAt
+		}
 	}
 	fresh := l.noteFresh(queue)
 	// A message that was just handed in is worth a try at once, for its sender is
@@ -136,8 +145,11 @@ func (l *submitLeg) load(now time.Time) ([]spool.Envelope, error) {
 			}
 		}
 		// The clock has been set back: nothing waits longer than a pause can be.
-		if env.Next.After(now.Add(l.u.retry.max)) {
+		if env.Next.After(now.Add(max(l.u.retry.max, l.u.doubtDelay))) {
 			env.Next = now
+			if len(env.InDoubt) > 0 {
+				env.Next = now.Add(l.u.doubtDelay)
+			}
 		}
 		mine = append(mine, env)
 	}
@@ -171,6 +183,9 @@ func (l *submitLeg) postQueue() (next time.Time) {
 		next = l.retryAt
 	}
 	l.u.post(status.QueueChanged{User: l.account.User, Waiting: len(queue), NextTry: next})
+	if due := l.tellDelays(queue); !due.IsZero() && due.Before(next) {
+		return due
+	}
 	return next
 }
 
@@ -179,7 +194,7 @@ func (l *submitLeg) postQueue() (next time.Time) {
 // more, so the loop ends.
 func (l *submitLeg) sendDue(ctx context.Context, queue []spool.Envelope, force bool) {
 	now := l.u.now()
-	due := slices.DeleteFunc(slices.Clone(queue), func(env spool.Envelope) bool { return !force && env.Next.After(now) })
+	due := slices.DeleteFunc(slices.Clone(queue), func(env spool.Envelope) bool { return notBefore(env, force).After(now) })
 	for len(due) > 0 && ctx.Err() == nil {
 		var f *fault
 		due, f = l.session(ctx, due)
@@ -204,7 +219,7 @@ func (l *submitLeg) session(ctx context.Context, due []spool.Envelope) (rest []s
 		return due, l.fail(u.now(), tls, faultOf(a.Submit, "logging in", err))
 	}
 	defer c.close()
-	l.failures, l.retryAt, l.quiet, l.denied = 0, time.Time{}, time.Time{}, false
+	l.failures, l.retryAt, l.quiet, l.denied, l.fault = 0, time.Time{}, time.Time{}, false, ""
 	u.report(a, status.Submit, tls, nil)
 	for i, env := range due {
 		broken := l.send(ctx, c, env)
@@ -262,7 +277,7 @@ func (l *submitLeg) openAt(ctx context.Context, a UpstreamAccount) (c *submitCli
 // fail notes that the leg does not work.
 func (l *submitLeg) fail(now time.Time, tls string, f *fault) *fault {
 	l.failures++
-	l.denied = f.auth
+	l.denied, l.fault = f.auth, f.text
 	l.retryAt, l.quiet = now.Add(l.u.retry.delay(l.failures)), time.Time{}
 	if f.auth {
 		l.quiet = now.Add(l.account.Poll)
@@ -286,9 +301,18 @@ func (l *submitLeg) send(ctx context.Context, c *submitClient, env spool.Envelop
 		l.settle(env, outcome{deferred: all(env.To, refusal{Status: "4.3.0", Text: f.Error()})})
 		return nil
 	}
-	o := c.submit(env, body)
+	marked := env
+	o := c.submit(env, body, func(to []string) (err error) {
+		marked, err = l.mark(env, to)
+		return err
+	})
 	body.Close()
-	if ctx.Err() != nil && len(o.accepted)+len(o.failed) == 0 {
+	if len(o.inDoubt) > 0 {
+		if env = marked; ctx.Err() == nil {
+			o.broken = doubtFault(l.account.Submit, env, o.broken)
+		}
+	}
+	if ctx.Err() != nil && len(o.accepted)+len(o.failed)+len(o.inDoubt) == 0 {
 		// The box is being stopped: nothing is known of this message, and it is
 		// not the message's doing.
 		return ctx.Err()

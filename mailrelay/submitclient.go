@@ -177,6 +177,7 @@ type outcome struct {
 	accepted []string  // delivered for good: the server said 250 to the message
 	failed   []refusal // 5xx
 	deferred []refusal // 4xx, or the connection broke: try again
+	inDoubt  []string  // the final dot was sent, and no answer came
 	broken   error     // the session cannot go on; may be a *fault of the leg
 }
 
@@ -193,8 +194,10 @@ func all(to []string, r refusal) []refusal {
 // submit runs one transaction. The message goes out as it was accepted, 8-bit
 // octets included: a server without 8BITMIME (RFC 6152) gets them all the same,
 // as from most of today's mailers, since recoding would break signatures and
-// every server of the last twenty years is 8-bit clean.
-func (c *submitClient) submit(env spool.Envelope, body io.Reader) outcome {
+// every server of the last twenty years is 8-bit clean. Right before the final
+// dot mark is called with those who are about to get the message; if it fails
+// the dot is not sent.
+func (c *submitClient) submit(env spool.Envelope, body io.Reader, mark func(to []string) error) outcome {
 	utf8 := env.UTF8 || !allASCII(env.From+strings.Join(env.To, ""))
 	if ok, _ := c.Extension("SMTPUTF8"); utf8 && !ok {
 		return outcome{failed: all(env.To, refusal{Status: "5.6.7", Text: "the provider's server takes no addresses with letters outside ASCII (SMTPUTF8, RFC 6531)"})}
@@ -236,11 +239,20 @@ func (c *submitClient) submit(env spool.Envelope, body io.Reader) outcome {
 		}
 		return judge(o, willing, err)
 	}
+	if err := mark(willing); err != nil {
+		return judge(o, willing, err)
+	}
 	c.conn.guard.idle = submitReplyLimit
 	_, err = w.CloseWithResponse()
 	c.conn.guard.idle = idleLimit
-	if err != nil {
+	var answer *smtp.SMTPError
+	switch {
+	case err == nil:
+	case errors.As(err, &answer):
 		return judge(o, willing, err)
+	default:
+		o.inDoubt, o.broken = willing, err
+		return o
 	}
 	o.accepted = willing
 	return o

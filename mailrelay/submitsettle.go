@@ -17,6 +17,7 @@ func (l *submitLeg) settle(env spool.Envelope, o outcome) {
 	u, now := l.u, l.u.now()
 	if len(o.accepted) > 0 {
 		env.To = without(env.To, o.accepted)
+		env.InDoubt = without(env.InDoubt, o.accepted)
 		// What remains was not reached by this try only for its own reasons, and
 		// begins anew.
 		env.Attempts = 0
@@ -26,19 +27,29 @@ func (l *submitLeg) settle(env spool.Envelope, o outcome) {
 		u.post(status.MailSubmitted{At: now, User: env.User, Octets: env.Size})
 	}
 	failed := o.failed
+	if len(o.inDoubt) > 0 && env.Doubts >= maxDoubts {
+		failed = append(failed, unclear(env)...)
+	}
 	if len(o.deferred) > 0 && u.retry.expired(env.Accepted, now) {
 		for _, r := range o.deferred {
 			failed = append(failed, u.retry.givenUp(r))
 		}
 	}
 	if len(failed) > 0 {
+		for i := range failed {
+			failed[i] = withDoubt(failed[i], env)
+		}
 		if err := l.bounce(env, failed); err != nil {
 			o.deferred = append(o.deferred, all(recipients(failed), refusal{Status: "4.3.0", Text: spoolFault(err).Error()})...)
 		} else {
-			env.To = without(env.To, recipients(failed))
+			env.To, env.Bounced = without(env.To, recipients(failed)), true
+			env.InDoubt = without(env.InDoubt, recipients(failed))
 		}
 	}
-	if len(env.To) > 0 {
+	if len(env.InDoubt) == 0 {
+		env.Doubts = 0
+	}
+	if len(env.To) > 0 && len(o.inDoubt) == 0 { // else mark has said when
 		env.Attempts++
 		env.Next = now.Add(u.retry.delay(env.Attempts))
 		if len(o.deferred) > 0 {
@@ -65,6 +76,14 @@ func (l *submitLeg) expire(f *fault) {
 			l.settle(env, outcome{deferred: all(env.To, refusal{Status: "4.4.1", Text: f.text})})
 		}
 	}
+}
+
+// withDoubt adds to a refusal that an earlier try may have succeeded.
+func withDoubt(r refusal, env spool.Envelope) refusal {
+	if slices.Contains(env.InDoubt, r.Recipient) && !strings.HasPrefix(r.Text, "may have been delivered") {
+		r.Text += " (but an earlier try, whose answer was lost, may have been delivered)"
+	}
+	return r
 }
 
 // givenUp is the last temporary refusal as the reason of a bounce.
@@ -112,9 +131,12 @@ func (l *submitLeg) bounce(env spool.Envelope, failed []refusal) error {
 // save makes an envelope durable, or keeps it in mind until the disk takes it.
 func (l *submitLeg) save(env spool.Envelope) error {
 	var err error
-	if len(env.To) == 0 {
+	switch {
+	case len(env.To) == 0 && env.Bounced:
 		err = l.u.spool.Remove(env.ID)
-	} else {
+	case len(env.To) == 0:
+		err = l.u.spool.Sent(env.ID)
+	default:
 		err = l.u.spool.Update(env)
 	}
 	if err != nil && !errors.Is(err, spool.ErrNoMessage) {

@@ -21,6 +21,8 @@ const (
 	defaultRetryMin    = time.Minute
 	defaultRetryMax    = 2 * time.Hour
 	defaultRetryPeriod = 5 * 24 * time.Hour // RFC 5321 section 4.5.4.1: at least 4-5 days
+	defaultDoubtDelay  = 30 * time.Minute
+	defaultDelayAfter  = 4 * time.Hour
 	// clockRecheck is how soon a box without a date looks at its clock again.
 	clockRecheck = 10 * time.Second
 )
@@ -34,7 +36,8 @@ type UpstreamSpool interface {
 	Queue() ([]spool.Envelope, error)
 	OpenQueued(id string) (io.ReadCloser, error)
 	Update(spool.Envelope) error
-	Remove(id string) error
+	Sent(id string) error   // to all that it was for
+	Remove(id string) error // not to all
 }
 
 // UpstreamConfig is what NewUpstream needs. Only Accounts has no default.
@@ -45,6 +48,12 @@ type UpstreamConfig struct {
 	RetryMin    time.Duration // first pause after a failure; default 1 minute
 	RetryMax    time.Duration // longest pause; default 2 hours
 	RetryPeriod time.Duration // until a message bounces; default 5 days
+	// DoubtDelay is how long a message waits whose answer was lost, before it is
+	// repeated; default 30 minutes.
+	DoubtDelay time.Duration
+	// DelayAfter is how long a message waits before its sender is told; default 4
+	// hours, never if negative.
+	DelayAfter time.Duration
 
 	Now  func() time.Time // default time.Now
 	Rand func() float64   // jitter in [0, 1), called from several goroutines; default math/rand
@@ -62,8 +71,11 @@ type Upstream struct {
 	dial     dialFunc
 	retry    retryPolicy
 	maxSize  int64
-	fetches  []*fetchLeg
-	submits  []*submitLeg
+
+	doubtDelay, delayAfter time.Duration
+
+	fetches []*fetchLeg
+	submits []*submitLeg
 
 	mu     sync.Mutex
 	logged map[legName]string // the fault of each leg, as the log has it; empty: it works
@@ -86,6 +98,9 @@ func NewUpstream(cfg UpstreamConfig, sp UpstreamSpool, post func(status.Event), 
 		dial:     cfg.Dial,
 		maxSize:  orDefault(cfg.MaxSize, defaultMaxSize),
 		logged:   make(map[legName]string),
+
+		doubtDelay: orDefault(cfg.DoubtDelay, defaultDoubtDelay),
+		delayAfter: cfg.DelayAfter,
 		retry: retryPolicy{
 			min:    orDefault(cfg.RetryMin, defaultRetryMin),
 			max:    orDefault(cfg.RetryMax, defaultRetryMax),
@@ -98,6 +113,9 @@ func NewUpstream(cfg UpstreamConfig, sp UpstreamSpool, post func(status.Event), 
 	}
 	if u.now == nil {
 		u.now = time.Now
+	}
+	if u.delayAfter == 0 {
+		u.delayAfter = defaultDelayAfter
 	}
 	if u.dial == nil {
 		u.dial = (&net.Dialer{}).DialContext

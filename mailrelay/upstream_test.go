@@ -448,8 +448,8 @@ func TestFailingLegIsTriedAgainAtTheBackOffsTimes(t *testing.T) {
 		if q, _ := sp.Queue(); len(q) != 0 {
 			t.Errorf("still queued after five days: %+v", q)
 		}
-		if m, _ := sp.Messages("alice"); len(m) != 1 {
-			t.Errorf("%d bounces, want 1", len(m))
+		if m, _ := sp.Messages("alice"); len(m) != 2 {
+			t.Errorf("%d messages, want a delay notice and a bounce", len(m))
 		}
 	})
 }

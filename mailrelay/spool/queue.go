@@ -33,6 +33,12 @@ type Envelope struct {
 	// Bounced says that a report of failure to some recipient is in the sender's
 	// mailbox: if he sends the message again he means it.
 	Bounced bool `json:"bounced,omitempty"`
+	// InDoubt are those of To who may have got the message: all of it was sent to
+	// them and no answer came. Doubts is how often that has happened.
+	InDoubt []string `json:"in_doubt,omitempty"`
+	Doubts  int      `json:"doubts,omitempty"`
+	// DelayTold says that the sender has had the notice that the message waits.
+	DelayTold bool `json:"delay_told,omitempty"`
 }
 
 // queue is the index of the queue directory. An entry's body and its envelope
@@ -163,7 +169,7 @@ func (s *Spool) Accept(env Envelope, body io.Reader) (Envelope, error) {
 }
 
 func (q *queue) put(env Envelope) {
-	env.To = slices.Clone(env.To)
+	env.To, env.InDoubt = slices.Clone(env.To), slices.Clone(env.InDoubt)
 	q.mu.Lock()
 	q.entries[env.ID] = env
 	q.mu.Unlock()
@@ -196,7 +202,7 @@ func (s *Spool) Queue() ([]Envelope, error) {
 	defer s.queue.mu.Unlock()
 	envs := make([]Envelope, 0, len(s.queue.entries))
 	for _, env := range s.queue.entries {
-		env.To = slices.Clone(env.To)
+		env.To, env.InDoubt = slices.Clone(env.To), slices.Clone(env.InDoubt)
 		envs = append(envs, env)
 	}
 	slices.SortFunc(envs, func(a, b Envelope) int { return strings.Compare(a.ID, b.ID) })
