@@ -20,6 +20,8 @@ type Config struct {
 	Lines     []Line     `toml:"line"`
 	PPP       PPP        `toml:"ppp"`
 	Mail      Mail       `toml:"mail"`
+	TLS       TLS        `toml:"tls"`
+	LAN       LAN        `toml:"lan"`
 	Users     []User     `toml:"user"`
 	Upstreams []Upstream `toml:"upstream"`
 	Web       Web        `toml:"web"`
@@ -70,9 +72,12 @@ type PPP struct {
 	SessionLimit Duration `toml:"session_limit"`
 }
 
-// Mail limits the spool.
+// Mail is what holds for all mail services.
 type Mail struct {
 	MaxMessage Size `toml:"max_message"` // octets of one message
+	// SamePerson lets a caller who has proved to PPP who he is into his own
+	// mailbox with any password, and send without AUTH. It holds on calls only.
+	SamePerson bool `toml:"same_person"`
 }
 
 // Capture is the flight recorder: the frames of the last calls, without
@@ -177,6 +182,7 @@ func defaults() Config {
 			IdleLimit:   Duration(15 * time.Minute),
 		},
 		Mail:    Mail{MaxMessage: 32 << 20},
+		LAN:     LAN{Ports: LANPorts()},
 		Capture: Capture{Octets: 256 << 10, Keep: 50},
 	}
 }
