@@ -1,6 +1,7 @@
 package dialup
 
 import (
+	"bytes"
 	"context"
 	"net/netip"
 	"sync"
@@ -40,6 +41,7 @@ type callConfig struct {
 	sessionLimit time.Duration
 	post         func(status.Event)
 	observer     Observer
+	terminal     *Terminal // nil: callers who type are not understood
 }
 
 // call is one carrier from CONNECT to the end of PPP. All its fields belong to
@@ -75,9 +77,18 @@ type call struct {
 	posted    int64
 	trafficAt time.Time
 
+	sniffer  sniffer
+	sniffing bool       // who speaks is not known yet, or is a person
+	terminal *terminal  // a person's session, in the place of PPP; nil: PPP
+	text     []byte     // to be sent before what PPP or the terminal has
+	greetBy  time.Time  // when a prompt that nobody answers gives way to PPP; zero: not
+	policy   ppp.Policy // of who has logged in at the terminal
+
 	out, packet []byte
 	writing     int // octets of the write under way
 	answers     chan judgement
+	logins      chan typedLogin
+	told        chan string
 	served      chan error
 	jobs        sync.WaitGroup
 }
@@ -92,14 +103,22 @@ func carry(ctx context.Context, m *modem, conn connection, cfg callConfig) (outc
 		cfg: cfg, modem: m, conn: conn,
 		start: now, lastIP: now, phase: negotiating,
 		answers: make(chan judgement, 1),
+		logins:  make(chan typedLogin, 1),
+		told:    make(chan string, 1),
 		served:  make(chan error, 1),
 	}
 	if on, known := m.carrier(); known && on && m.dcdMoves {
 		c.watchDCD, c.dcdAt = true, now.Add(dcdEvery)
 	}
-	cfg.ppp.LineRate = conn.rate
-	c.sess = ppp.New(cfg.ppp, now)
-	c.input(now, conn.first)
+	c.cfg.ppp.LineRate = conn.rate
+	c.sess = ppp.New(c.cfg.ppp, now)
+	c.sniffing = cfg.ppp.Role == ppp.Answerer
+	if cfg.terminal != nil && cfg.terminal.Greet {
+		c.openTerminal(now)
+		c.greetBy = now.Add(greetWait)
+	}
+	// What is left of the CONNECT line is no Return key.
+	c.input(now, bytes.TrimLeft(conn.first, "\r\n"))
 	c.run(ctx, jobs)
 	lasted := time.Since(c.start)
 	if !c.watch.believeAt.IsZero() {
@@ -159,6 +178,12 @@ func (c *call) run(ctx, jobs context.Context) {
 			c.judged = j.user
 			c.login.judged(j.answer)
 			c.sess.Authenticate(time.Now(), j.answer)
+		case l := <-c.logins:
+			c.loggedIn(time.Now(), l)
+		case text := <-c.told:
+			if c.terminal != nil {
+				c.terminal.told(time.Now(), text)
+			}
 		case err := <-c.served:
 			c.servicesEnded(err)
 		case <-timer.C:
@@ -170,6 +195,9 @@ func (c *call) run(ctx, jobs context.Context) {
 // deadline is the earliest time at which something has to be done.
 func (c *call) deadline() time.Time {
 	first := c.sess.Deadline()
+	if c.terminal != nil {
+		first = c.terminal.due()
+	}
 	earlier := func(t time.Time) {
 		if !t.IsZero() && (first.IsZero() || t.Before(first)) {
 			first = t
@@ -180,6 +208,7 @@ func (c *call) deadline() time.Time {
 	earlier(c.queueAt)
 	earlier(c.trafficAt)
 	earlier(c.endBy)
+	earlier(c.greetBy)
 	if c.endBy.IsZero() {
 		earlier(c.idleAt())
 		earlier(c.sessionAt())
@@ -231,7 +260,13 @@ func (c *call) tick(now time.Time) {
 	if c.endBy.IsZero() && due(c.sessionAt()) {
 		c.end(now, ppp.Reason{Side: ppp.Us, Code: ppp.CodeSessionLimit, Text: "the limit of " + spoken(c.cfg.sessionLimit) + " for a call was reached"})
 	}
-	if due(c.sess.Deadline()) {
+	if due(c.greetBy) {
+		c.startPPP(now)
+	}
+	switch {
+	case c.terminal != nil:
+		c.terminal.advance(now)
+	case due(c.sess.Deadline()):
 		c.sess.Advance(now)
 	}
 }
@@ -245,13 +280,24 @@ func (c *call) input(now time.Time, p []byte) {
 	if !c.watchDCD {
 		c.watch.feed(now, p)
 	}
-	c.cfg.observer.Received(now, p)
-	c.sess.Input(now, p)
+	if c.terminal == nil { // a typed password is nothing to look at
+		c.cfg.observer.Received(now, p)
+	}
+	if c.sniffing {
+		c.sniff(now, p)
+	} else {
+		c.sess.Input(now, p)
+	}
 	c.count(now)
 }
 
 // events acts on what the session has to say.
 func (c *call) events(jobs context.Context, now time.Time) {
+	if c.terminal != nil {
+		if c.wishes(jobs, now); c.terminal != nil {
+			return
+		}
+	}
 	for {
 		ev := c.sess.NextEvent()
 		switch ev.Kind {
@@ -332,7 +378,13 @@ func (c *call) fill(now time.Time) {
 	if w.busy || !c.watch.believeAt.IsZero() {
 		return
 	}
-	c.out = c.sess.Output(c.out[:0])
+	c.out = append(c.out[:0], c.text...)
+	c.text = c.text[:0]
+	if c.terminal != nil {
+		c.out = c.terminal.output(c.out)
+	} else {
+		c.out = c.sess.Output(c.out)
+	}
 	for c.pulls(now) && len(c.out) < burst {
 		packet, found := c.stack.Next(c.packet[:0])
 		if !found {

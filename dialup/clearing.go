@@ -17,6 +17,10 @@ func (c *call) servicesEnded(err error) {
 // end closes PPP in order. The cause comes with PPP's EventEnded, which may know
 // an earlier one: a Terminate-Request just before.
 func (c *call) end(now time.Time, why ppp.Reason) {
+	if c.endBy.IsZero() && c.terminal != nil {
+		c.terminal.say("\r\nThis call ends: %s.\r\n", why.Text)
+		c.hangUpOn(now, why)
+	}
 	if c.endBy.IsZero() {
 		c.endBy = now.Add(endWait)
 		c.sess.Close(now, why)

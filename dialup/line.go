@@ -68,6 +68,8 @@ type LineConfig struct {
 
 	Observe Observe // nil: nobody looks
 
+	Terminal *Terminal // for callers who type; nil: they are not understood
+
 	CallIDs *CallIDs
 	Post    func(status.Event) // must not block
 	Log     *slog.Logger
@@ -228,7 +230,7 @@ func (l *Line) carry(ctx context.Context, m *modem, conn connection, id status.C
 	cfg := callConfig{
 		id: id, from: from, ppp: l.cfg.PPP, auth: l.cfg.Auth, newStack: l.cfg.NewStack,
 		idleLimit: l.cfg.IdleLimit, sessionLimit: l.cfg.SessionLimit,
-		goodbye: shuttingDown, post: l.cfg.Post, observer: observer,
+		goodbye: shuttingDown, post: l.cfg.Post, observer: observer, terminal: l.cfg.Terminal,
 	}
 	cfg.ppp.PeerIP = address
 	cfg.ppp.Auth = l.cfg.Methods.order(time.Now(), from, l.cfg.PPP)

@@ -11,10 +11,11 @@ import (
 
 // Codes of verdicts besides package ppp's.
 const (
-	codeNoConnect = "no-connect"     // the modems never trained
-	codeServices  = "services-fault" // our side could not serve the call
-	codePort      = "port-gone"      // the modem was unplugged
-	codeHangup    = "hangup"         // Caller.Close
+	codeNoConnect    = "no-connect"     // the modems never trained
+	codeServices     = "services-fault" // our side could not serve the call
+	codePort         = "port-gone"      // the modem was unplugged
+	codeHangup       = "hangup"         // Caller.Close
+	codeLoginTimeout = "login-timeout"  // a person never logged in
 )
 
 // phase is how far a call has come; a verdict names it.
