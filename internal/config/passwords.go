@@ -69,6 +69,10 @@ const (
 // in the configuration, are forgotten for good.
 func OpenPasswords(path string, users []User) (*Passwords, error) {
 	p := &Passwords{path: path, changed: make(map[string]changedPassword)}
+	// A power cut in the middle of a change leaves it.
+	if err := remove(p.fresh()); err != nil {
+		return nil, err
+	}
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return p, nil
@@ -150,6 +154,9 @@ func (p *Passwords) Change(u User, from, to Secret, now time.Time) error {
 	changed := maps.Clone(p.changed)
 	changed[u.key()] = changedPassword{to, now, newSaltedHash(u.DialPassword)}
 	if err := p.save(changed); err != nil {
+		// If the new file is there, and only its name may be lost, the old contents
+		// go back: what stands after a restart is what the caller was told.
+		_ = p.save(p.changed)
 		return err
 	}
 	p.changed = changed
@@ -168,19 +175,21 @@ func (p *Passwords) save(changed map[string]changedPassword) error {
 	if err := enc.Encode(file); err != nil {
 		return fmt.Errorf("the changed passwords cannot be written: %w", err)
 	}
-	fresh := p.path + ".new"
-	err := writeDurably(fresh, text.Bytes())
+	err := writeDurably(p.fresh(), text.Bytes())
 	if err == nil {
-		err = os.Rename(fresh, p.path)
+		err = os.Rename(p.fresh(), p.path)
 	}
 	if err != nil {
-		return fmt.Errorf("the changed passwords cannot be written: %w", errors.Join(err, remove(fresh)))
+		return fmt.Errorf("the changed passwords cannot be written: %w", errors.Join(err, remove(p.fresh())))
 	}
 	if err := syncDir(filepath.Dir(p.path)); err != nil {
 		return fmt.Errorf("the changed passwords may be lost by a power cut: %w", err)
 	}
 	return nil
 }
+
+// fresh is the file while it is being written.
+func (p *Passwords) fresh() string { return p.path + ".new" }
 
 // writeDurably makes a file that only we can read, and waits for the disk.
 func writeDurably(path string, text []byte) error {

@@ -85,6 +85,19 @@ func TestAnAdminWhoSetsAnotherPasswordWinsForGood(t *testing.T) {
 	}
 }
 
+func TestAPowerCutInTheMiddleOfAChangeLeavesTheOldPasswords(t *testing.T) {
+	dir, all := t.TempDir(), users(t, "old-s3cret")
+	change(t, openPasswords(t, dir, all), all[0], "old-s3cret", "new-s3cret")
+	half := filepath.Join(dir, "passwords.json.new")
+	if err := os.WriteFile(half, []byte(`{"format":1,"users":{"alice":{"password":"newer-s3`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	holds(t, openPasswords(t, dir, all), all[0], "new-s3cret", "new-s3cret")
+	if _, err := os.Stat(half); err == nil {
+		t.Error("half a file of passwords is left over")
+	}
+}
+
 func TestThePasswordOfAUserWhoIsGoneIsForgotten(t *testing.T) {
 	dir, all := t.TempDir(), users(t, "old-s3cret")
 	change(t, openPasswords(t, dir, all), all[0], "old-s3cret", "new-s3cret")
