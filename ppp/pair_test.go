@@ -38,7 +38,7 @@ func callerConfig() Config {
 // end is a Session with what it has told its owner.
 type end struct {
 	*Session
-	t          *testing.T
+	t          testing.TB
 	judge      func(AuthRequest) Answer
 	auth       AuthRequest
 	onCallback func(CallbackRequest)
@@ -54,7 +54,7 @@ type end struct {
 	kinds      []EventKind // all but packets
 }
 
-func newEnd(t *testing.T, cfg Config) *end {
+func newEnd(t testing.TB, cfg Config) *end {
 	return &end{t: t, Session: New(cfg, epoch),
 		judge: func(r AuthRequest) Answer { return Check(r, password) }}
 }
@@ -112,7 +112,7 @@ func (e *end) story() string {
 
 // pair is two ends with a wire between them, and a clock.
 type pair struct {
-	t    *testing.T
+	t    testing.TB
 	now  time.Time
 	a, c *end // Answerer, Caller
 	// spoil may change or shorten what is on the wire.
@@ -121,7 +121,7 @@ type pair struct {
 	trips int
 }
 
-func newPair(t *testing.T, a, c Config) *pair {
+func newPair(t testing.TB, a, c Config) *pair {
 	return &pair{t: t, now: epoch, a: newEnd(t, a), c: newEnd(t, c)}
 }
 

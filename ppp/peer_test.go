@@ -20,10 +20,10 @@ type peer struct {
 	rx  hdlc.Deframer
 }
 
-func newPeer(t *testing.T, cfg Config) *peer { return &peer{end: newEnd(t, cfg), now: epoch} }
+func newPeer(t testing.TB, cfg Config) *peer { return &peer{end: newEnd(t, cfg), now: epoch} }
 
 // bytesOf reads hex with blanks in it.
-func bytesOf(t *testing.T, s string) []byte {
+func bytesOf(t testing.TB, s string) []byte {
 	t.Helper()
 	b, err := hex.DecodeString(strings.Join(strings.Fields(s), ""))
 	if err != nil {

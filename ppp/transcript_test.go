@@ -47,13 +47,14 @@ type player struct {
 	at   string
 }
 
-func playTranscript(t *testing.T, name string) {
+func playTranscript(t testing.TB, name string) (roundTrips int) {
 	f, err := os.Open(name)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close()
 	pl := &player{cfg: answererConfig()}
+	turn, trips := "", 0
 	lines := bufio.NewScanner(f)
 	for n := 1; lines.Scan(); n++ {
 		line, _, _ := strings.Cut(lines.Text(), "#")
@@ -69,6 +70,10 @@ func playTranscript(t *testing.T, name string) {
 		}
 		if pl.peer == nil {
 			pl.peer = newPeer(t, pl.cfg)
+		}
+		if pl.peer.ups == 0 && turn != verb && (verb == ">" || verb == "<") {
+			// A turn of the line; two are a round trip.
+			turn, trips = verb, trips+1
 		}
 		switch verb {
 		case "<":
@@ -93,6 +98,7 @@ func playTranscript(t *testing.T, name string) {
 		}
 	}
 	pl.settle()
+	return (trips + 1) / 2
 }
 
 // settle compares what the box has sent with what was to come.
@@ -121,7 +127,7 @@ func (pl *player) settle() {
 	pl.want = nil
 }
 
-func (pl *player) configure(t *testing.T, settings string) {
+func (pl *player) configure(t testing.TB, settings string) {
 	t.Helper()
 	for _, s := range strings.Fields(settings) {
 		key, value, _ := strings.Cut(s, "=")
