@@ -30,6 +30,7 @@ init = ["ATZ", "ATS11=50"]
 [[user]]
 name = "alice"
 dial_password = "open sesame"
+dial_password_expires = 2020-01-01
 addresses = ["alice@example.org"]
 upstream = "isp"
 [[user]]
