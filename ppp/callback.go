@@ -100,7 +100,7 @@ func (s *Session) loggedIn() {
 	case asked[0] != callbackByUser && offer&CallbackNamed != 0:
 		s.callBack(CallbackRequest{Number: string(asked[1:])})
 	default:
-		s.end(Reason{Us, CodeCallbackFailed, s.them() + " asks to be called back, which is not allowed for " + s.user})
+		s.end(Reason{Us, CodeCallbackFailed, fmt.Sprintf("%s asks to be called back, which %q may not", s.them(), s.user)})
 	}
 }
 

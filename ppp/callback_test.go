@@ -201,7 +201,7 @@ func TestUserWithoutCallbackIsToldSo(t *testing.T) {
 	p.say(protoLCP, codeConfigureRequest, 1, "0d03 00")
 	p.logIn("alice")
 	p.wait(10 * time.Second)
-	if p.reason.Code != CodeCallbackFailed || !strings.Contains(p.reason.Text, "not allowed for alice") {
+	if p.reason.Code != CodeCallbackFailed || !strings.Contains(p.reason.Text, `which "alice" may not`) {
 		t.Errorf("%+v", p.reason)
 	}
 }

@@ -3,16 +3,16 @@
 // Bytes and time go in, bytes and events come out; it does no I/O, starts no
 // goroutine, takes no lock and never looks at a clock.
 //
-//	wire --Input--> hdlc --> protocol field --+--> LCP  --.
+//	wire --Input--> hdlc --> protocol field --+--> LCP, CCP, IPCP, IPV6CP: automaton + layer
+//	                                          +--> LQM
 //	                                          +--> PAP, CHAP
-//	                                          +--> CCP  --+-- automaton + layer
-//	                                          +--> IPCP --'
+//	                                          +--> CBCP
 //	                                          '--> decrypt, decompress, VJ --> EventPacket
 //	wire <--Output-- hdlc <-- encrypt <-- compress <-- VJ <-- SendIP
 //	time --Advance--> timers, the earliest of which is Deadline
 //
 // PPP is symmetric, and so is the engine: Answerer is the box that picks up the
-// telephone, Caller is the one that dialled. LCP, CCP and IPCP are each a
+// telephone, Caller is the one that dialled. LCP, CCP, IPCP and IPV6CP are each a
 // layer, a small set of decisions about options; one automaton, whose
 // table is the RFC's own, does the rest.
 //

@@ -35,7 +35,6 @@ const (
 	minMRU     = 128
 
 	maxLoops = 4 // equal magic numbers in a row until the line is said to be looped
-	maxIdent = 4 // Identifications kept, the newest
 	maxText  = 80
 )
 
@@ -75,9 +74,7 @@ func newLCP(s *Session) *lcpLayer {
 	if s.cfg.Role == Answerer {
 		l.auth = append(l.auth, s.cfg.Auth...)
 	}
-	if every := s.cfg.QualityInterval; every > 0 {
-		l.reports = reporting{true, every}.agreeable()
-	}
+	l.reports = s.cfg.reports()
 	l.newMagic()
 	return l
 }
@@ -249,11 +246,7 @@ func (l *lcpLayer) naked(opts []option) {
 			v, _ := o.uint32()
 			l.accm |= v
 		case lcpQuality:
-			// Its own period, or no reports at all but some other protocol's.
-			l.reports = reportingOf(o)
-			if l.reports = l.reports.agreeable(); !l.reports.option().equal(o) {
-				l.refused[lcpQuality] = true
-			}
+			l.otherReports(o)
 		case lcpMagic:
 			l.newMagic()
 		}
@@ -329,28 +322,6 @@ func (l *lcpLayer) control(p packet) bool {
 		return false
 	}
 	return true
-}
-
-func (l *lcpLayer) identified(text string) {
-	for _, t := range l.ident {
-		if t == text {
-			return
-		}
-	}
-	if len(l.ident) == maxIdent {
-		l.ident = l.ident[1:]
-	}
-	l.ident = append(l.ident, text)
-}
-
-// printable makes text of what the peer sent: bounded, and safe to show.
-func printable(b []byte) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r > '~' {
-			return '.'
-		}
-		return r
-	}, string(clip(b, maxText)))
 }
 
 // clipText bounds a text that we send.

@@ -66,3 +66,28 @@ func (s *Session) Peer() string {
 	}
 	return "unknown"
 }
+
+// maxIdent is how many Identifications are kept, the newest.
+const maxIdent = 4
+
+func (l *lcpLayer) identified(text string) {
+	for _, t := range l.ident {
+		if t == text {
+			return
+		}
+	}
+	if len(l.ident) == maxIdent {
+		l.ident = l.ident[1:]
+	}
+	l.ident = append(l.ident, text)
+}
+
+// printable makes text of what the peer sent: bounded, and safe to show.
+func printable(b []byte) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return '.'
+		}
+		return r
+	}, string(clip(b, maxText)))
+}

@@ -103,6 +103,25 @@ func (r reporting) agreeable() reporting {
 	return reporting{true, r.period}
 }
 
+// reports is what the peer is asked for; nothing is wanted if it is zero.
+func (c *Config) reports() reporting {
+	if c.QualityInterval <= 0 {
+		return reporting{}
+	}
+	return reporting{true, c.QualityInterval}.agreeable()
+}
+
+// otherReports takes a Nak of our option 4: a period that the peer likes better, or some other
+// protocol, or no timer, which is no use to an end that does not report itself.
+func (l *lcpLayer) otherReports(o option) {
+	want := reportingOf(o).agreeable()
+	if want.period == 0 || !want.option().equal(o) {
+		l.refused[lcpQuality] = true
+		return
+	}
+	l.reports = want
+}
+
 // traffic counts packets and octets on the link as RFC 1989 section 2.3 has them: all that the FCS
 // covers, the FCS and one flag.
 type traffic struct{ packets, octets uint32 }

@@ -144,7 +144,7 @@ func TestReportingPeriodIsNegotiated(t *testing.T) {
 	cfg.QualityInterval = 20 * time.Second
 	for _, c := range []struct{ nak, want string }{
 		{"0408 c025 00000bb8", "0408c02500000bb8"},
-		{"0408 c025 00000000", "0408c02500000000"},
+		{"0408 c025 00000000", ""}, // would be silence
 		{"0404 c123", ""},
 		{"0408 c025 ffffffff", ""},
 	} {
@@ -153,6 +153,20 @@ func TestReportingPeriodIsNegotiated(t *testing.T) {
 		p.say(protoLCP, codeConfigureNak, 1, c.nak)
 		if got := p.hear()[0]; c.want == "" && strings.Contains(got, "c025") || !strings.Contains(got, c.want) {
 			t.Errorf("after Nak %s it asks for %s", c.nak, got)
+		}
+	}
+}
+
+func TestNakOfThePeriodLeavesATimerThatWaits(t *testing.T) {
+	for _, nak := range []string{"0408 c025 00000000", "0408 c025 00000001", "0404 c123"} {
+		cfg := answererConfig()
+		cfg.Auth, cfg.Encryption = nil, EncryptionOff
+		cfg.QualityInterval = 20 * time.Second
+		p := newPeer(t, cfg)
+		p.say(protoLCP, codeConfigureNak, 1, nak)
+		p.openLCP()
+		if d := p.qualityTimer().Sub(p.now); d < time.Second {
+			t.Errorf("after Nak %s it waits for %v", nak, d)
 		}
 	}
 }
