@@ -24,9 +24,9 @@ type fetchLeg struct {
 	account UpstreamAccount
 	poke    chan struct{}
 
-	failures int            // visits that failed in a row
-	denied   bool           // the last one's log-in was refused
-	broken   map[string]int // unique-ids whose retrieval failed, and how often
+	failures int                // visits that failed in a row
+	denied   bool               // the last one's log-in was refused
+	broken   map[string]strikes // unique-ids whose retrieval failed
 }
 
 func (l *fetchLeg) run(ctx context.Context) {
@@ -108,6 +108,9 @@ func (l *fetchLeg) visit(ctx context.Context) (tls string, err error) {
 		return tls, spoolFault(err)
 	}
 	plan := planFetch(entries, known, deletions, u.maxSize)
+	if err := l.narrow(&plan); err != nil {
+		return tls, spoolFault(err)
+	}
 	if len(plan.gone) > 0 {
 		if err := u.spool.Gone(a.User, a.Upstream, plan.gone...); err != nil {
 			return tls, spoolFault(err)
@@ -124,6 +127,11 @@ func (l *fetchLeg) visit(ctx context.Context) (tls string, err error) {
 	if err := c.quit(); err != nil {
 		// Whether the deletions were carried out is for the next UIDL to show.
 		return tls, fmt.Errorf("while taking leave: %w", err)
+	}
+	if len(plan.noRoom) > 0 { // what has come in meanwhile counts too
+		if err := u.spool.Fits(a.User, plan.noRoom[0].Size, 1); err != nil {
+			plan.quota = err
+		}
 	}
 	return tls, plan.notice(a, u.maxSize)
 }
@@ -168,13 +176,13 @@ func (l *fetchLeg) worthwhile(p fetchPlan) []pop3Entry {
 	if len(p.remove) == 0 {
 		return p.retrieve
 	}
-	return slices.DeleteFunc(p.retrieve, func(e pop3Entry) bool { return l.broken[e.UID] > 0 })
+	return slices.DeleteFunc(p.retrieve, func(e pop3Entry) bool { return l.broken[e.UID].count > 0 })
 }
 
 // retrieveAll fetches the messages that never made trouble first, so that one
 // on which the provider's server breaks down does not keep the others away.
 func (l *fetchLeg) retrieveAll(c *pop3Client, entries []pop3Entry) error {
-	slices.SortStableFunc(entries, func(a, b pop3Entry) int { return l.broken[a.UID] - l.broken[b.UID] })
+	slices.SortStableFunc(entries, func(a, b pop3Entry) int { return l.broken[a.UID].count - l.broken[b.UID].count })
 	for _, e := range entries {
 		err := l.retrieve(c, e)
 		var refused *pop3Refusal
@@ -182,10 +190,12 @@ func (l *fetchLeg) retrieveAll(c *pop3Client, entries []pop3Entry) error {
 		case err == nil:
 			delete(l.broken, e.UID)
 		case errors.As(err, &refused):
-			l.broken[e.UID]++
+			l.strike(e.UID, err)
 			l.u.log.Warn("upstream refused to hand out a message; will ask again", "user", l.account.User, "upstream", l.account.Upstream, "uid", e.UID, "reply", refused.Error())
 		default:
-			l.broken[e.UID]++
+			if !errors.Is(err, errOwnDisk) {
+				l.strike(e.UID, err)
+			}
 			return err
 		}
 	}
@@ -240,9 +250,9 @@ func listFault(a UpstreamAccount, err error) error {
 
 func spoolFault(err error) error {
 	if errors.Is(err, spool.ErrFull) {
-		return &fault{err: err, text: "this box's disk is full: nothing is fetched until there is room; mail waits at the provider; delete read mail or use a larger disk"}
+		return &fault{err: ownDisk(err), text: "this box's disk is full: nothing is fetched until there is room; mail waits at the provider; delete read mail or use a larger disk"}
 	}
-	return &fault{err: err, text: fmt.Sprintf("this box cannot use its disk (%v): mail waits at the provider; check the disk or memory card", plainCause(err))}
+	return &fault{err: ownDisk(err), text: fmt.Sprintf("this box cannot use its disk (%v): mail waits at the provider; check the disk or memory card", plainCause(err))}
 }
 
 // fetchPlan is what one visit has to do.
@@ -252,6 +262,10 @@ type fetchPlan struct {
 	retrieve  []pop3Entry
 	tooLarge  []pop3Entry
 	ambiguous []pop3Entry // different messages under one unique-id
+	noRoom    []pop3Entry // over the user's quota here
+	quota     error       // why
+	aside     []pop3Entry // retrieval failed too often
+	reason    string      // the last time
 }
 
 // planFetch compares the provider's list with what the spool knows. RFC 1939
@@ -299,10 +313,14 @@ func planFetch(entries []pop3Entry, known map[string]bool, deletions []string, m
 // notice is what a person must know although the visit went well; nil if nothing.
 func (p fetchPlan) notice(a UpstreamAccount, maxSize int64) error {
 	switch {
+	case len(p.noRoom) > 0:
+		return &fault{notice: true, err: p.quota, text: fmt.Sprintf("%s may keep no more mail on this box (%v): fetching pauses and %d message(s) wait at %s; delete read mail here, or raise the quota", a.User, p.quota, len(p.noRoom), a.Upstream)}
 	case len(p.ambiguous) > 0:
 		return &fault{notice: true, text: fmt.Sprintf("%s lists different messages under one unique-id (%s): they cannot be told apart and stay there; read them with another program and tell the provider", a.Upstream, legible(p.ambiguous[0].UID, 70))}
 	case len(p.tooLarge) > 0:
 		return &fault{notice: true, text: fmt.Sprintf("%d message(s) at %s are larger than the %d octets this box takes (the first has %d): they stay there; read them with another program, or raise the limit", len(p.tooLarge), a.Upstream, maxSize, p.tooLarge[0].Size)}
+	case len(p.aside) > 0:
+		return &fault{notice: true, text: fmt.Sprintf("%d message(s) at %s could not be fetched in %d tries or more (the last: %s) and are left alone: they stay there; read or delete them with another program", len(p.aside), a.Upstream, maxStrikes, p.reason)}
 	}
 	return nil
 }

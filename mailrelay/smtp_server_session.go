@@ -115,6 +115,14 @@ func (s *smtpSession) Mail(from string, opts *smtp.MailOptions) error {
 	if err != nil {
 		return err
 	}
+	size := int64(1)
+	if opts != nil {
+		size = max(size, opts.Size)
+	}
+	// Before half an hour of a slow line is spent on it.
+	if err := s.server.Spool.Fits(s.account.User, size, 1); errors.Is(err, spool.ErrQuota) {
+		return overQuota(err)
+	}
 	s.envelope = spool.Envelope{
 		User:     s.account.User,
 		From:     path,
@@ -163,6 +171,9 @@ func (s *smtpSession) Data(r io.Reader) error {
 	case errors.As(err, &refused): // go-smtp's own, from r: too large
 		s.log.Info("message refused", "err", refused)
 		return refused
+	case errors.Is(err, spool.ErrQuota):
+		s.log.Warn("message refused", "err", err)
+		return overQuota(err)
 	case errors.Is(err, spool.ErrFull):
 		s.log.Error("message refused", "err", err)
 		return smtpError(452, smtp.EnhancedCode{4, 3, 1}, "the box's disk is full, keep the message and send it later")
@@ -172,6 +183,10 @@ func (s *smtpSession) Data(r io.Reader) error {
 		s.log.Error("message could not be kept", "err", err)
 	}
 	return smtpError(451, smtp.EnhancedCode{4, 3, 0}, "the message could not be kept, send it again later")
+}
+
+func overQuota(err error) error {
+	return smtpError(452, smtp.EnhancedCode{4, 2, 2}, "you may keep no more mail on this box (%v): delete read mail or wait until yours is sent, and send this later", err)
 }
 
 // Reset forgets the message, as RSET and the end of one do.

@@ -23,6 +23,7 @@ const (
 	defaultRetryPeriod = 5 * 24 * time.Hour // RFC 5321 section 4.5.4.1: at least 4-5 days
 	defaultDoubtDelay  = 30 * time.Minute
 	defaultDelayAfter  = 4 * time.Hour
+	defaultStatusAfter = 30 * time.Minute
 	// clockRecheck is how soon a box without a date looks at its clock again.
 	clockRecheck = 10 * time.Second
 )
@@ -38,6 +39,9 @@ type UpstreamSpool interface {
 	Update(spool.Envelope) error
 	Sent(id string) error   // to all that it was for
 	Remove(id string) error // not to all
+	Fits(user string, octets int64, messages int) error
+	Status(user string) (state string, ok bool, err error)
+	SetStatus(user, state string, body io.Reader) error
 }
 
 // UpstreamConfig is what NewUpstream needs. Only Accounts has no default.
@@ -54,6 +58,10 @@ type UpstreamConfig struct {
 	// DelayAfter is how long a message waits before its sender is told; default 4
 	// hours, never if negative.
 	DelayAfter time.Duration
+	// StatusAfter is how long a leg is at fault before the user finds a status
+	// message in his mailbox; default 30 minutes, never if negative. Of a log-in
+	// or a certificate that does not do he is told at once.
+	StatusAfter time.Duration
 
 	Now  func() time.Time // default time.Now
 	Rand func() float64   // jitter in [0, 1), called from several goroutines; default math/rand
@@ -74,6 +82,7 @@ type Upstream struct {
 
 	doubtDelay, delayAfter time.Duration
 
+	health  health
 	fetches []*fetchLeg
 	submits []*submitLeg
 
@@ -113,6 +122,13 @@ func NewUpstream(cfg UpstreamConfig, sp UpstreamSpool, post func(status.Event), 
 	}
 	if u.now == nil {
 		u.now = time.Now
+	}
+	u.health = health{
+		hostname: u.hostname, now: u.now, after: cfg.StatusAfter,
+		legs: make(map[legName]bool), users: make(map[string]*userHealth),
+	}
+	if u.health.after == 0 {
+		u.health.after = defaultStatusAfter
 	}
 	if u.delayAfter == 0 {
 		u.delayAfter = defaultDelayAfter
@@ -156,7 +172,8 @@ func (u *Upstream) add(a UpstreamAccount) error {
 				return fmt.Errorf("user %s has the upstream %s twice", a.User, a.Upstream)
 			}
 		}
-		u.fetches = append(u.fetches, &fetchLeg{u: u, account: a, poke: make(chan struct{}, 1), broken: make(map[string]int)})
+		u.fetches = append(u.fetches, &fetchLeg{u: u, account: a, poke: make(chan struct{}, 1), broken: make(map[string]strikes)})
+		u.health.legs[legName{a.User, a.Upstream, status.Fetch}] = true
 	}
 	if !a.Submit.IsZero() {
 		for _, l := range u.submits {
@@ -165,6 +182,7 @@ func (u *Upstream) add(a UpstreamAccount) error {
 			}
 		}
 		u.submits = append(u.submits, newSubmitLeg(u, a))
+		u.health.legs[legName{a.User, a.Upstream, status.Submit}] = true
 	}
 	return nil
 }
@@ -236,8 +254,12 @@ func (u *Upstream) report(a UpstreamAccount, dir status.Direction, tls string, f
 	if f != nil {
 		e.Fault = f.text
 	}
-	u.note(legName{a.User, a.Upstream, dir}, e.Fault)
+	leg := legName{a.User, a.Upstream, dir}
+	u.note(leg, e.Fault)
 	u.post(e)
+	if err := u.health.note(u.spool, leg, f); err != nil {
+		u.log.Warn("the status message in the mailbox is not up to date", "user", a.User, "err", err)
+	}
 }
 
 // note logs what is news of a leg: a box without a clock says the same every

@@ -93,6 +93,8 @@ func (w *world) restart(opts ...worldOption) {
 		Hostname: "box.example",
 		Now:      func() time.Time { return w.clock },
 		Rand:     func() float64 { return 0 },
+		// Tests of other things count the messages in the mailbox.
+		StatusAfter: -1,
 		Accounts: []UpstreamAccount{{
 			User: "alice", Upstream: "isp",
 			Fetch:    mustEndpoint(w.t, w.provider.POP3S()),
@@ -405,6 +407,8 @@ func TestFailingLegIsTriedAgainAtTheBackOffsTimes(t *testing.T) {
 		u, err := NewUpstream(UpstreamConfig{
 			Accounts: []UpstreamAccount{{User: "alice", Upstream: "isp", Submit: mustEndpoint(t, "smtps://smtp.example.org")}},
 			Rand:     func() float64 { return 0 },
+
+			StatusAfter: -1,
 			Dial: func(context.Context, string, string) (net.Conn, error) {
 				mu.Lock()
 				defer mu.Unlock()

@@ -132,7 +132,7 @@ func (s *Spool) loadQueued(id string, hasState bool) error {
 // Size. When it returns nil the message survives a power cut, and whoever handed
 // it in may be told so. If body ends with another error than io.EOF nothing is
 // kept. Errors: ErrResent with the ID of the entry that the message has or had
-// (see Sent), ErrFull, that of body, or the disk's.
+// (see Sent), ErrFull, ErrQuota, that of body, or the disk's.
 func (s *Spool) Accept(env Envelope, body io.Reader) (Envelope, error) {
 	if err := s.room(); err != nil {
 		return Envelope{}, err
@@ -151,6 +151,11 @@ func (s *Spool) Accept(env Envelope, body io.Reader) (Envelope, error) {
 	if known, ok := q.claim(mark, env.Accepted, window); !ok {
 		s.disk.remove(tmp)
 		return Envelope{ID: known}, ErrResent
+	}
+	if err := s.Fits(env.User, size, 1); err != nil {
+		q.settle(mark, "")
+		s.disk.remove(tmp)
+		return Envelope{}, err
 	}
 	q.mu.Lock()
 	env.ID, env.Size = markedName(q.next, mark), size
@@ -193,6 +198,7 @@ func (q *queue) stat(user string, st *Stat) {
 			st.NextTry = env.Next
 		}
 		st.Waiting++
+		st.WaitingOctets += env.Size
 	}
 }
 

@@ -52,6 +52,8 @@ type Options struct {
 	// for one without a Message-ID (default 15 min, not longer than the other).
 	// Negative ones recognise none.
 	ResendWindow, BareWindow time.Duration
+	// Quota is what a user may keep, see Fits; nil: no limit for anybody.
+	Quota func(user string) Quota
 	// Log receives what a person should look into: files set aside, files that
 	// could not be removed. Nil discards.
 	Log *slog.Logger
@@ -66,6 +68,7 @@ type Spool struct {
 	log     *slog.Logger
 	changed func(user string)
 	reserve int64
+	quota   func(user string) Quota
 
 	mu    sync.Mutex
 	boxes map[string]*mailbox // by user; loaded when first asked for
@@ -89,6 +92,7 @@ func open(dir string, opts Options, d disk) (_ *Spool, err error) {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
+	s.quota = opts.Quota
 	s.queue.resends = newResends(opts)
 	if s.changed == nil {
 		s.changed = func(string) {}
@@ -158,10 +162,12 @@ func (s *Spool) room() error {
 
 // Stat is what waits for and from one user.
 type Stat struct {
-	Messages int       // in the mailbox
-	Octets   int64     // of these messages
-	Waiting  int       // in the queue
-	NextTry  time.Time // earliest Next of these; zero when nothing waits
+	Messages int   // in the mailbox
+	Octets   int64 // of these messages
+	Waiting  int   // in the queue
+	// WaitingOctets are those of the messages in the queue.
+	WaitingOctets int64
+	NextTry       time.Time // earliest Next of these; zero when nothing waits
 }
 
 // Stat sums a user's mailbox and queue up, as shown on the status page.
