@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -22,6 +23,7 @@ import (
 	"postern/internal/config"
 	"postern/internal/status"
 	"postern/mailrelay"
+	"postern/mailrelay/authority"
 	"postern/mailrelay/spool"
 	"postern/web"
 )
@@ -35,6 +37,9 @@ type appliance struct {
 	upstream *mailrelay.Upstream
 	lines    []*dialup.Line
 	web      net.Listener // nil without a page
+	root     *authority.Authority
+	tls      *tls.Config // on calls
+	office   *office     // nil: nothing is served on the LAN
 	captures *captures
 	counting sync.Mutex // from reading a mailbox's count to posting it
 }
@@ -98,9 +103,13 @@ func newAppliance(cfg *config.Config, out outside) (a *appliance, err error) {
 			return nil, errors.Join(fmt.Errorf("[web] listen: %w", err), a.close())
 		}
 	}
+	if err = a.openTLS(); err != nil {
+		return nil, errors.Join(err, a.close())
+	}
 	var ids dialup.CallIDs
 	var methods dialup.Methods
 	users := &callers{cfg: cfg, passwords: passwords, guard: newGuard(cfg.PPP.GuessLimit), post: a.board.Post, log: log}
+	a.office = newOffice(a, users)
 	for _, line := range cfg.Lines {
 		a.lines = append(a.lines, dialup.NewLine(dialup.LineConfig{
 			Name:         line.Name,
@@ -167,6 +176,9 @@ func (a *appliance) run(ctx context.Context) error {
 	for _, l := range a.lines {
 		lines.Go(func() { report(a.log, "a line", l.Run(ctx)) })
 	}
+	if a.office != nil {
+		lines.Go(func() { a.office.run(ctx) })
+	}
 	<-ctx.Done()
 	lines.Wait()
 	stop()
@@ -206,6 +218,20 @@ func (a *appliance) serveWeb(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	root, err := a.rootPage()
+	if err != nil {
+		return err
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/", page)
+	for _, path := range web.RootPaths() {
+		mux.Handle("GET "+path, root)
+	}
+	return a.serveHTTP(ctx, a.web, mux)
+}
+
+// serveHTTP answers browsers until ctx ends.
+func (a *appliance) serveHTTP(ctx context.Context, l net.Listener, page http.Handler) error {
 	var stopped sync.WaitGroup
 	defer stopped.Wait()
 	ctx, stop := context.WithCancel(ctx)
@@ -226,7 +252,7 @@ func (a *appliance) serveWeb(ctx context.Context) error {
 			report(a.log, "a browser", server.Close())
 		}
 	})
-	if err := server.Serve(netutil.LimitListener(a.web, maxBrowsers)); !errors.Is(err, http.ErrServerClosed) {
+	if err := server.Serve(netutil.LimitListener(l, maxBrowsers)); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
 	return nil

@@ -20,7 +20,10 @@ func TestABrowserThatWatchesDoesNotHoldTheShutdownUp(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := &appliance{cfg: &config.Config{Hostname: "mail.postern.lan"}, board: &status.Board{}, log: slog.New(slog.DiscardHandler), web: l}
+	a := &appliance{cfg: &config.Config{Hostname: "mail.postern.lan", StateDir: t.TempDir()}, board: &status.Board{}, log: slog.New(slog.DiscardHandler), web: l}
+	if err := a.openTLS(); err != nil {
+		t.Fatal(err)
+	}
 	a.board.Post(status.LineChanged{At: time.Now(), Line: "line1", State: status.LineReady})
 	ctx, cancel := context.WithCancel(t.Context())
 	served := make(chan error, 1)
@@ -49,7 +52,10 @@ func TestAPageThatCannotBeServedIsReportedAtOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := &appliance{cfg: &config.Config{}, board: &status.Board{}, log: slog.New(slog.DiscardHandler), web: l}
+	a := &appliance{cfg: &config.Config{StateDir: t.TempDir()}, board: &status.Board{}, log: slog.New(slog.DiscardHandler), web: l}
+	if err := a.openTLS(); err != nil {
+		t.Fatal(err)
+	}
 	l.Close()
 	if err := a.serveWeb(t.Context()); err == nil {
 		t.Error("a page without a listener was served")

@@ -38,7 +38,11 @@ func explain(w io.Writer, c *config.Config) {
 	if len(c.PPP.Compression) > 0 {
 		fmt.Fprintf(w, "  packets are compressed when the caller can: %s\n", join(c.PPP.Compression))
 	}
-	fmt.Fprintf(w, "  get an address of %s and reach POP3 (110), SMTP (25, 587) and DNS at %s, nothing else\n", c.PPP.Pool, c.PPP.LocalIP)
+	fmt.Fprintf(w, "  get an address of %s and reach POP3 (110, 995), SMTP (25, 587, 465), the root certificate (80) and DNS at %s, nothing else\n", c.PPP.Pool, c.PPP.LocalIP)
+	fmt.Fprintf(w, "  mail programs use TLS if they like, %s\n", tlsWords(c.TLS.OldClients))
+	if c.Mail.SamePerson {
+		fmt.Fprintln(w, "  are logged in to their own mailbox by PPP: any mail password will do there")
+	}
 	fmt.Fprintf(w, "  may call the box %s\n", strings.Join(append([]string{c.Hostname}, c.Aliases...), ", "))
 	if c.PPP.PasswordChange {
 		fmt.Fprintf(w, "  may replace a password that has expired by one of %s or more (by mschapv2 or mschap)\n", count(c.PPP.MinPassword, "character"))
@@ -47,6 +51,7 @@ func explain(w io.Writer, c *config.Config) {
 		fmt.Fprintf(w, "  a number with %s within an hour is refused for an hour; who has logged in from there before is not\n", count(c.PPP.GuessLimit, "failed log-in"))
 	}
 	fmt.Fprintf(w, "  calls end after %s without traffic, and after %s in all\n", limit(c.PPP.IdleLimit), limit(c.PPP.SessionLimit))
+	explainLAN(w, c.LAN)
 	fmt.Fprintln(w, "\nUsers")
 	for _, u := range c.Users {
 		fmt.Fprintf(w, "  %s sends as %s, by upstream %s", u.Name, strings.Join(u.Addresses, ", "), u.Upstream)
@@ -78,6 +83,24 @@ func explain(w io.Writer, c *config.Config) {
 		page = "http://" + c.Web.Listen + "/ (read-only, no log-in: listen on an address that only you can reach)"
 	}
 	fmt.Fprintf(w, "\nThe box\n  keeps its mail in %s, messages up to %d octets\n  status page: %s\n", c.StateDir, c.Mail.MaxMessage, page)
+}
+
+func explainLAN(w io.Writer, l config.LAN) {
+	if len(l.Listen) == 0 {
+		return
+	}
+	fmt.Fprintf(w, "\nOffice\n  the mail services are offered at %s to %s, and to nobody else\n", join(l.Listen), join(l.Networks))
+	fmt.Fprintln(w, "  mail is taken after a log-in only")
+	if len(l.OldClients) > 0 {
+		fmt.Fprintf(w, "  TLS %s: %s\n", tlsWords(true), join(l.OldClients))
+	}
+}
+
+func tlsWords(old bool) string {
+	if old {
+		return "1.0 or newer, with RSA key exchange, 3DES and RC4 if they know no better"
+	}
+	return "1.2 or newer"
 }
 
 func clearTextWarning(c *config.Config) string {

@@ -58,7 +58,8 @@ func (p selftestPlan) box(cfg *config.Config) (b *testBox, err error) {
 	tested := *cfg
 	tested.StateDir = b.dir
 	tested.Web.Listen = ""
-	tested.Upstreams = nil // nobody at the provider hears of a test
+	tested.LAN.Listen = nil // its ports are the running box's
+	tested.Upstreams = nil  // nobody at the provider hears of a test
 	open := openPort(openHardware)
 	if p.from == "" {
 		open = b.exchange(&tested)

@@ -2,24 +2,56 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"net"
+	"slices"
 	"sync"
 
 	"postern/dialup"
+	"postern/internal/config"
 	"postern/mailrelay"
 )
 
-// The ports that a caller finds open, besides DNS, which dialup answers.
+// The ports that our own mail programs use on a call.
 const (
-	portPOP3       = 110
-	portSMTP       = 25
-	portSubmission = 587
+	portPOP3 = 110
+	portSMTP = 25
 )
 
-// mailServer is a server of package mailrelay.
-type mailServer interface {
-	Serve(ctx context.Context, l net.Listener) error
+// offer is what is served on one network, a call's or the office's.
+type offer struct {
+	accounts   mailrelay.Accounts
+	caller     string // who has proved to PPP who he is; empty on the LAN
+	samePerson bool   // and that is enough
+	tls        *tls.Config
+	guesses    *mailrelay.Guesses
+	ports      config.Ports
+}
+
+// door is one port and who answers there.
+type door struct {
+	port  uint16
+	serve func(ctx context.Context, l net.Listener) error
+}
+
+// doors are the ports of an offer that are open.
+func (a *appliance) doors(o offer) []door {
+	pop3 := &mailrelay.POP3Server{
+		Spool: a.spool, Accounts: o.accounts, Hostname: a.cfg.Hostname, Caller: o.caller, SamePerson: o.samePerson,
+		TLS: o.tls, Guesses: o.guesses, Log: a.log,
+	}
+	smtp := &mailrelay.SMTPServer{
+		Spool: a.spool, Accounts: o.accounts, Hostname: a.cfg.Hostname, Caller: o.caller, SamePerson: o.samePerson,
+		MaxSize: int64(a.cfg.Mail.MaxMessage), Post: a.board.Post,
+		TLS: o.tls, Guesses: o.guesses, Log: a.log,
+	}
+	all := []door{
+		{o.ports.POP3, pop3.Serve}, {o.ports.POP3S, pop3.ServeTLS},
+		{o.ports.SMTP, smtp.Serve}, {o.ports.Submission, smtp.Serve}, {o.ports.SMTPS, smtp.ServeTLS},
+		{o.ports.HTTP, a.serveRoot},
+	}
+	return slices.DeleteFunc(all, func(d door) bool { return d.port == 0 })
 }
 
 // mailServices gives a caller the mail servers.
@@ -31,23 +63,16 @@ type mailServices struct {
 // Open opens the mail ports on the caller's network. The log-in there is the
 // mail program's and says whose mailbox it is; user is only who dialled.
 func (m mailServices) Open(user string, network dialup.Network) (serve func(context.Context) error, err error) {
-	pop3 := &mailrelay.POP3Server{
-		Spool: m.box.spool, Accounts: m.callers, Hostname: m.box.cfg.Hostname, Caller: user, Log: m.box.log,
-	}
-	smtp := &mailrelay.SMTPServer{
-		Spool: m.box.spool, Accounts: m.callers, Hostname: m.box.cfg.Hostname, Caller: user, Log: m.box.log,
-		MaxSize: int64(m.box.cfg.Mail.MaxMessage), Post: m.box.board.Post,
-	}
 	var servers []func(context.Context) error
-	for _, at := range []struct {
-		port  uint16
-		serve mailServer
-	}{{portPOP3, pop3}, {portSMTP, smtp}, {portSubmission, smtp}} {
-		l, err := network.Listen(at.port)
+	for _, d := range m.box.doors(offer{
+		accounts: m.callers, caller: user, samePerson: m.box.cfg.Mail.SamePerson,
+		tls: m.box.tls, ports: config.CallPorts(),
+	}) {
+		l, err := network.Listen(d.port)
 		if err != nil {
 			return nil, err
 		}
-		servers = append(servers, func(ctx context.Context) error { return at.serve.Serve(ctx, l) })
+		servers = append(servers, func(ctx context.Context) error { return d.serve(ctx, l) })
 	}
 	// What arrived at the provider in the last minutes is fetched while PPP
 	// and the mail program still say hello.
