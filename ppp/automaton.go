@@ -172,14 +172,17 @@ func (a *automaton) expire(now time.Time) {
 	if a.timer.IsZero() || now.Before(a.timer) {
 		return
 	}
-	if a.state >= reqSent && a.pace.forgives(now) {
+	forgiven := a.state >= reqSent && a.pace.forgives(now)
+	if forgiven {
 		a.restart++
 	}
 	if a.restart <= 0 {
 		a.on(evTOMinus)
 		return
 	}
-	a.pace.late()
+	if !forgiven {
+		a.pace.late()
+	}
 	a.on(evTOPlus)
 }
 

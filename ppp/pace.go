@@ -23,7 +23,8 @@ func (p *pace) period() time.Duration  { return max(p.wait, minPeriod+p.slow) }
 func (p *pace) longest() time.Duration { return maxPeriod + p.slow }
 
 // forgives reports whether a try that had no answer is not counted: something came meanwhile that the
-// line had spoiled, which may have been it. Config.SetupLimit bounds that.
+// line had spoiled, which may have been it. Nor does the wait grow then, as it was not too short.
+// Config.SetupLimit bounds that.
 func (p *pace) forgives(now time.Time) bool {
 	return !p.spoiled.IsZero() && now.Sub(p.spoiled) <= p.period()
 }
@@ -74,14 +75,17 @@ func (r *retry) expire(now time.Time, p *pace) (due, ok bool) {
 	if r.at.IsZero() || now.Before(r.at) {
 		return false, true
 	}
-	if !p.forgives(now) {
+	forgiven := p.forgives(now)
+	if !forgiven {
 		r.left--
 	}
 	if r.left < 0 {
 		r.stop()
 		return true, false
 	}
-	p.late()
+	if !forgiven {
+		p.late()
+	}
 	r.at = now.Add(p.period())
 	return true, true
 }
