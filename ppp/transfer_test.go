@@ -58,7 +58,7 @@ func TestLongTransferOverANoisyLineIsRight(t *testing.T) {
 func transfer(p *pair, name string) {
 	p.t.Helper()
 	data := corpus.All()
-	data = bytes.Repeat(data, 1+100000/len(data))
+	data = bytes.Repeat(data, 1+50000/len(data))
 	down := &stream{data: data, from: p.a, to: p.c, src: boxIP, dst: callerIP, sport: 110, dport: 1025}
 	up := &stream{data: data, from: p.c, to: p.a, src: callerIP, dst: boxIP, sport: 1026, dport: 25}
 	steps, spoiled := 0, 0
