@@ -220,6 +220,21 @@ func TestOnlyWhoKnowsThePasswordLearnsThatItHasExpired(t *testing.T) {
 	})
 }
 
+func TestAnExpiredPasswordIsNoGuess(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, board, _ := newCallers(t, expired)
+		begun := time.Now()
+		for range 20 {
+			if _, answer := c.Authenticate(t.Context(), home, pap("alice", "wonderland")); answer.Code != 648 {
+				t.Fatalf("answered %+v", answer)
+			}
+		}
+		if waited := time.Since(begun); waited != 0 || len(board.Snapshot().Refused) != 0 {
+			t.Errorf("it waited %v, refused are %v", waited, board.Snapshot().Refused)
+		}
+	})
+}
+
 func TestADateThatPassesExpiresThePassword(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // it begins at midnight of 1 January 2000, UTC
 		c, _, _ := newCallers(t, func(cfg *config.Config) {
