@@ -87,14 +87,10 @@ func newAppliance(cfg *config.Config, out outside) (a *appliance, err error) {
 	if err := os.MkdirAll(cfg.StateDir, 0o700); err != nil {
 		return nil, fmt.Errorf("state_dir: %w", err)
 	}
-	if a.spool, err = spool.Open(filepath.Join(cfg.StateDir, "spool"), spool.Options{Changed: a.mailChanged, Log: log}); err != nil {
+	if a.spool, err = spool.Open(filepath.Join(cfg.StateDir, "spool"), spoolOptions(cfg, a.mailChanged, log)); err != nil {
 		return nil, err
 	}
-	a.upstream, err = mailrelay.NewUpstream(mailrelay.UpstreamConfig{
-		Hostname: cfg.Hostname,
-		Accounts: accounts,
-		MaxSize:  int64(cfg.Mail.MaxMessage),
-	}, a.spool, a.board.Post, log)
+	a.upstream, err = mailrelay.NewUpstream(upstreamConfig(cfg, accounts), a.spool, a.board.Post, log)
 	if err != nil {
 		return nil, errors.Join(err, a.close())
 	}

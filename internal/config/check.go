@@ -33,6 +33,7 @@ func (c *Config) check() error {
 	c.checkPPP(&f)
 	c.checkUsers(&f)
 	c.checkUpstreams(&f)
+	c.checkMail(&f)
 	c.LAN.check(&f)
 	if c.Capture.Octets > 4<<20 || c.Capture.Keep < 0 || c.Capture.Keep > 10_000 {
 		f.add("[capture]: octets is at most 4MiB a call, and keep 0 to 10000 files")

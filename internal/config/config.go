@@ -75,6 +75,19 @@ type PPP struct {
 // Mail is what holds for all mail services.
 type Mail struct {
 	MaxMessage Size `toml:"max_message"` // octets of one message
+	Quota           // of every user who has none of his own
+	// ResendWindow is how long a message that is handed in again is recognised as
+	// the one whose 250 was lost; 0: never.
+	ResendWindow Duration `toml:"resend_window"`
+	// DoubtDelay is the pause before a message is repeated of which upstream may
+	// have got the first copy.
+	DoubtDelay Duration `toml:"doubt_delay"`
+	// DelayNotice is how long mail waits to be sent before its sender is told; 0:
+	// never.
+	DelayNotice Duration `toml:"delay_notice"`
+	// StatusAfter is how long an upstream is at fault before a message in the
+	// user's mailbox says so; 0: never.
+	StatusAfter Duration `toml:"status_after"`
 	// SamePerson lets a caller who has proved to PPP who he is into his own
 	// mailbox with any password, and send without AUTH. It holds on calls only.
 	SamePerson bool `toml:"same_person"`
@@ -96,6 +109,7 @@ type User struct {
 	MailPasswordFile string      `toml:"mail_password_file"`
 	Addresses        []string    `toml:"addresses"`
 	Upstream         string      `toml:"upstream"`
+	Quota                        // where not 0, in the place of [mail]'s
 	Encryption       *Encryption `toml:"encryption"` // nil: as in [ppp]
 	// LM lets the user log in by the weak LM half of MS-CHAP, which is all that
 	// Windows 95 and older send.
@@ -181,7 +195,7 @@ func defaults() Config {
 			Pool:        Prefix{netip.MustParsePrefix("10.64.64.0/24")},
 			IdleLimit:   Duration(15 * time.Minute),
 		},
-		Mail:    Mail{MaxMessage: 32 << 20},
+		Mail:    defaultMail(),
 		LAN:     LAN{Ports: LANPorts()},
 		Capture: Capture{Octets: 256 << 10, Keep: 50},
 	}
