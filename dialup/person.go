@@ -60,7 +60,11 @@ func (c *call) sniff(now time.Time, p []byte) {
 
 // openTerminal stops PPP, which has heard nothing, and asks who it is.
 func (c *call) openTerminal(now time.Time) {
-	c.terminal = newTerminal(c.cfg.ppp.Hostname, slices.Contains(c.cfg.ppp.Auth, ppp.PAP), now)
+	host := c.cfg.terminal.Host
+	if host == "" {
+		host = c.cfg.ppp.Hostname
+	}
+	c.terminal = newTerminal(host, slices.Contains(c.cfg.ppp.Auth, ppp.PAP), now)
 	c.sniffer = sniffer{typing: true}
 }
 

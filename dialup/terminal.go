@@ -21,6 +21,8 @@ const (
 // Terminal is what a caller may do who types instead of speaking PPP: the
 // terminal window after dialling, a script, somebody with minicom.
 type Terminal struct {
+	// Host is what the box is called in the prompt; empty: PPP's Hostname.
+	Host string
 	// Greet sends the login prompt at once, for scripts that wait for it. PPP
 	// then starts with the caller's first frame, or after 10 s of silence.
 	// Without it PPP starts at once and the prompt comes with the Return key.

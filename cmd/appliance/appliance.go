@@ -121,6 +121,7 @@ func newAppliance(cfg *config.Config, out outside) (a *appliance, err error) {
 			Observe:      a.captures.observe,
 			Names:        append([]string{cfg.Hostname}, cfg.Aliases...),
 			Services:     mailServices{users, a},
+			Terminal:     a.terminal(),
 			IdleLimit:    time.Duration(cfg.PPP.IdleLimit),
 			SessionLimit: time.Duration(cfg.PPP.SessionLimit),
 			CallIDs:      &ids,

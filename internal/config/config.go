@@ -24,6 +24,7 @@ type Config struct {
 	LAN       LAN        `toml:"lan"`
 	Users     []User     `toml:"user"`
 	Upstreams []Upstream `toml:"upstream"`
+	Terminal  Terminal   `toml:"terminal"`
 	Web       Web        `toml:"web"`
 	Capture   Capture    `toml:"capture"`
 }
