@@ -13,8 +13,8 @@ import (
 )
 
 // TestLongTransferOverANoisyLineIsRight carries mail both ways over a line that spoils a byte in a
-// thousand, which is two frames in five, with every compression and encryption, with and without
-// VJ. What arrives is all of it, and right. Of the spoiled frames one in 65,536 has the right FCS by
+// thousand, which is two frames in five, with every compression and encryption, and VJ or
+// not. What arrives is all of it, and right. Of the spoiled frames one in 65,536 has the right FCS by
 // chance; so the segments are TCP's, and are judged as any receiver's TCP judges them.
 func TestLongTransferOverANoisyLineIsRight(t *testing.T) {
 	type mode struct {
@@ -30,6 +30,9 @@ func TestLongTransferOverANoisyLineIsRight(t *testing.T) {
 		}
 		for _, list := range [][]Compression{nil, {MPPC}} {
 			for _, st := range allStrengths {
+				if noVJ && (st != mppe.Bits128 || list != nil) {
+					continue // the strength is no matter to that
+				}
 				modes = append(modes, mode{list, st, StatelessOnly, noVJ}, mode{list, st, StatefulOnly, noVJ})
 			}
 		}
