@@ -9,7 +9,9 @@
 //
 // The two halves meet only in the spool (package spool), so a caller on a slow
 // line never waits for a provider, and a provider that is down never shows to a
-// caller. The servers know a net.Listener and nothing of modems or PPP: the link
+// caller. The servers know a net.Listener and nothing of modems or PPP. They offer
+// TLS (package authority has the certificates) and do not demand it: of the
+// callers' programs many have none that can be spoken today, and then the link
 // encryption of the call is the protection of their clear-text log-ins.
 //
 // # Exactly once, as far as SMTP can

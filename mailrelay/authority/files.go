@@ -1,7 +1,6 @@
 package authority
 
 import (
-	"bytes"
 	"crypto"
 	"crypto/x509"
 	"encoding/pem"
@@ -63,24 +62,28 @@ func parse(text []byte) (p pair, err error) {
 	return p, nil
 }
 
-// save replaces the file as a whole: after a power cut it is the old or the new.
-func save(path string, p pair) error {
+func (p pair) encode() ([]byte, error) {
 	key, err := x509.MarshalPKCS8PrivateKey(p.key)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	var text bytes.Buffer
-	for _, b := range []*pem.Block{{Type: certificateBlock, Bytes: p.cert.Raw}, {Type: keyBlock, Bytes: key}} {
-		if err := pem.Encode(&text, b); err != nil {
-			return err
-		}
+	return append(
+		pem.EncodeToMemory(&pem.Block{Type: certificateBlock, Bytes: p.cert.Raw}),
+		pem.EncodeToMemory(&pem.Block{Type: keyBlock, Bytes: key})...), nil
+}
+
+// save replaces the file as a whole: after a power cut it is the old or the new.
+func save(path string, p pair) error {
+	text, err := p.encode()
+	if err != nil {
+		return err
 	}
 	dir := filepath.Dir(path)
 	f, err := os.CreateTemp(dir, "*.new") // mode 0600
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(text.Bytes())
+	_, err = f.Write(text)
 	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
 		err = os.Rename(f.Name(), path)
 	}
