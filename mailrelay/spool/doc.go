@@ -25,6 +25,10 @@
 //
 // When a call returns nil, what it did survives a kill and a power cut.
 //
+// A file that cannot be one of ours, or that the disk cannot read, is moved to
+// the folder aside and named in the log: it neither comes back at every start nor
+// keeps anybody from the rest.
+//
 // All files are created and opened in one place (disk.go), which is where
 // encryption at rest belongs.
 package spool

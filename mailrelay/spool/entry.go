@@ -175,8 +175,12 @@ func (s *Spool) openEntry(path string, header any) (body io.ReadCloser, size int
 }
 
 // readHeader is openEntry for those who do not want the body.
+// A file on bad sectors is poisoned too: it must not keep a user from the rest.
 func (s *Spool) readHeader(path string, header any) (size int64, err error) {
 	body, size, err := s.openEntry(path, header)
+	if errors.Is(err, syscall.EIO) {
+		return 0, fmt.Errorf("%w: %w", errPoisoned, err)
+	}
 	if err != nil {
 		return 0, err
 	}
@@ -191,6 +195,13 @@ func (s *Spool) setAside(path string, why error) error {
 		return diskError(err)
 	}
 	return nil
+}
+
+// Aside lists the files in the folder aside that were set aside, now or in
+// earlier runs. They are for a person to look at and to delete.
+func (s *Spool) Aside() ([]string, error) {
+	names, err := s.disk.list(filepath.Join(s.dir, "aside"))
+	return names, diskError(err)
 }
 
 // diskError makes the errors of a full disk recognisable as ErrFull.
