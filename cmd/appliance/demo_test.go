@@ -5,8 +5,12 @@ import (
 	"encoding/json"
 	"io"
 	"log/slog"
+	"path/filepath"
 	"strings"
 	"testing"
+
+	"postern/dialup/capture"
+	"postern/ppp"
 )
 
 // quick is a demo on a line that is fast enough for a test.
@@ -99,5 +103,35 @@ func TestAFailedCallIsAFailedDemo(t *testing.T) {
 	result, err := w.run(t.Context())
 	if err == nil || result.Fetched != 0 {
 		t.Errorf("a call that could not log in gave %+v, error %v", result, err)
+	}
+}
+
+// On a fresh box the folder of captures is not there yet.
+func TestAnEndedCallIsCapturedInTheStateFolder(t *testing.T) {
+	w, err := newDemoWorld(demoOptions{
+		rate: 921_600, log: slog.New(slog.DiscardHandler), stack: gvisor, auth: ppp.PAP, encryption: ppp.EncryptionOff,
+	}, newStory(io.Discard))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.close()
+	if _, err := w.run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	files, err := capture.List(w.box.captures.dir)
+	if err != nil || len(files) != 1 || !strings.Contains(files[0].Comment, demoUser) {
+		t.Fatalf("captures %+v, error %v", files, err)
+	}
+	var text bytes.Buffer
+	if err := traceCommand([]string{filepath.Join(w.box.captures.dir, files[0].Name)}, &text, io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"LCP ConfReq", "PAP", "IPCP ConfAck", "TCP", "LCP TermReq"} {
+		if !strings.Contains(text.String(), want) {
+			t.Errorf("the trace of the call has no %q:\n%s", want, text.String())
+		}
+	}
+	if strings.Contains(text.String(), demoPassword) {
+		t.Error("the trace shows the password")
 	}
 }

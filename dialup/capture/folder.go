@@ -25,14 +25,21 @@ type File struct {
 	Comment string // the call, as Call.String says it
 }
 
-// Save writes the calls that have ended and are not yet saved to the folder, each whole or
-// not at all, and then removes the oldest files beyond keep (at least 1). Files of other names are
+// Save writes the calls that have ended and are not yet saved to the folder, which it
+// makes if it is not there, each whole or not at all, and then removes the oldest files beyond keep (at least 1). Files of other names are
 // left alone. A call that could not be saved is tried again at the next Save.
 //
 // Files are numbered on, not named by the time: a box without a clock starts in 1970.
 func (r *Recorder) Save(dir string, keep int) error {
 	r.saver.Lock()
 	defer r.saver.Unlock()
+	waiting := r.unsaved()
+	if len(waiting) == 0 {
+		return nil
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("the folder of captures cannot be made: %w", err)
+	}
 	names, err := captures(dir)
 	if err != nil {
 		return err
@@ -44,7 +51,7 @@ func (r *Recorder) Save(dir string, keep int) error {
 	if err := sweep(dir); err != nil {
 		return err
 	}
-	for _, rec := range r.unsaved() {
+	for _, rec := range waiting {
 		name := fmt.Sprintf(fileName, next)
 		if err := writeFile(dir, name, func(w io.Writer) error { return writeCall(w, rec.Call, rec.store.copy()) }); err != nil {
 			return fmt.Errorf("call %d could not be saved: %w", rec.ID, err)

@@ -105,10 +105,13 @@ func TestSaveThatFailsLosesNothing(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "card")
 	rec := capture.NewRecorder(capture.Config{})
 	rec.Start(1, "line1", epoch).Close("done")
-	if err := rec.Save(dir, 10); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("saved to a folder that is not there: %v", err)
+	if err := os.WriteFile(dir, nil, 0o600); err != nil { // a file where the folder should be
+		t.Fatal(err)
 	}
-	if err := os.Mkdir(dir, 0o700); err != nil {
+	if err := rec.Save(dir, 10); err == nil {
+		t.Error("saved to a folder that cannot be made")
+	}
+	if err := os.Remove(dir); err != nil {
 		t.Fatal(err)
 	}
 	if err := rec.Save(dir, 10); err != nil {
