@@ -121,9 +121,13 @@ func openNetwork(plan *exchangePlan, notice func(exchange.Notice)) (n *network, 
 }
 
 // link gives a pty a name that stays. A link that an exchange left behind when
-// it was killed is replaced, anything else is not.
+// it was killed is replaced, anything else is not: not even the link to a pty
+// that is there, which may be another exchange's.
 func link(target, path string) error {
 	if old, err := os.Readlink(path); err == nil && strings.HasPrefix(old, "/dev/pts/") {
+		if _, err := os.Stat(old); err == nil && old != target {
+			return fmt.Errorf("%s belongs to a program that is running: it stands for %s", path, old)
+		}
 		if err := os.Remove(path); err != nil {
 			return err
 		}
