@@ -57,7 +57,7 @@ func New(host string, board Board, calls Captures, log *slog.Logger, now func() 
 	mux.HandleFunc("GET /status.json", p.json)
 	mux.HandleFunc("GET /events", p.events)
 	mux.HandleFunc("GET /calls/{call}/packets.txt", func(w http.ResponseWriter, r *http.Request) {
-		p.capture(w, r, "text/plain; charset=utf-8", p.calls.Text)
+		p.capture(w, r, textPlain, p.calls.Text)
 	})
 	mux.HandleFunc("GET /calls/{call}/packets.pcapng", func(w http.ResponseWriter, r *http.Request) {
 		p.capture(w, r, "application/x-pcapng", p.calls.Pcapng)
@@ -128,6 +128,8 @@ func (p *panel) json(w http.ResponseWriter, _ *http.Request) {
 	}
 }
 
+const textPlain = "text/plain; charset=utf-8"
+
 // capture gives the frames of a call in one of their forms.
 func (p *panel) capture(w http.ResponseWriter, r *http.Request, kind string, write func(io.Writer, uint64) error) {
 	var body bytes.Buffer
@@ -140,6 +142,9 @@ func (p *panel) capture(w http.ResponseWriter, r *http.Request, kind string, wri
 		return
 	}
 	w.Header().Set("Content-Type", kind)
+	if kind != textPlain {
+		w.Header().Set("Content-Disposition", fmt.Sprintf("attachment; filename=call-%d.pcapng", call))
+	}
 	_, _ = body.WriteTo(w) // a browser that left is no fault of ours
 }
 

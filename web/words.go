@@ -73,6 +73,9 @@ func protected(c status.Call) string {
 	var login, data string
 	switch {
 	case c.Method == "":
+		if !c.Ended.IsZero() {
+			return "nobody logged in"
+		}
 		return "not logged in yet"
 	case strings.HasPrefix(c.Method, "PAP"):
 		login = "password sent in clear text (PAP)"
