@@ -23,6 +23,10 @@
 // is recognised while the message waits and, by the file that Sent leaves, for a
 // window after it went; without a further write to the disk when it is accepted.
 //
+// A Folder is the same mailbox for IMAP, with a file of flags beside the messages,
+// which is replaced like the journal; mail/<user> is its INBOX and sent/<user> its
+// Sent. The arrival numbers that file names begin with are the UIDs.
+//
 // When a call returns nil, what it did survives a kill and a power cut.
 //
 // A file that cannot be one of ours, or that the disk cannot read, is moved to

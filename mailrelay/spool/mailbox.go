@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"time"
 )
 
 // Message is one message that waits for a user.
@@ -18,6 +19,11 @@ type Message struct {
 	// Size is the number of octets as they came over the wire, CRLF included.
 	Size   int64
 	Source Source
+	// Flags are those of IMAP; POP3 knows none.
+	Flags Flags
+	// Date is RFC 3501's internal date of a message that a client appended with
+	// one, else zero.
+	Date time.Time
 }
 
 // Source says where a message came from: the unique-id that an upstream listed
@@ -41,6 +47,14 @@ type mailbox struct {
 	messages []Message // in order of arrival
 	sources  map[Source]bool
 	deleted  []deletion
+	validity uint32 // RFC 3501's UIDVALIDITY; 0 until IMAP has asked for it
+}
+
+// messageHeader is the first line of a message's file.
+type messageHeader struct {
+	Source
+	Date  time.Time `json:"date,omitzero"`
+	Flags Flags     `json:"flags,omitempty"` // it came with; the flags file overrides them
 }
 
 // journal is the file of the same name: what has been deleted here. Replacing
@@ -61,12 +75,15 @@ type deletion struct {
 	unlinked bool
 }
 
-func (s *Spool) mailbox(user string) (*mailbox, error) {
+func (s *Spool) mailbox(user string) (*mailbox, error) { return s.mailboxIn(InboxFolder, user) }
+
+func (s *Spool) mailboxIn(folder FolderName, user string) (*mailbox, error) {
+	dir := filepath.Join(s.dir, string(folder), dirName(user))
 	s.mu.Lock()
-	b := s.boxes[user]
+	b := s.boxes[dir]
 	if b == nil {
-		b = &mailbox{dir: filepath.Join(s.dir, "mail", dirName(user))}
-		s.boxes[user] = b
+		b = &mailbox{dir: dir}
+		s.boxes[dir] = b
 	}
 	s.mu.Unlock()
 
@@ -100,6 +117,10 @@ func (s *Spool) load(b *mailbox) error {
 			return err
 		}
 		j = journal{}
+		// Without it arrival numbers may be given out again.
+		if err := s.forgetFlags(b); err != nil {
+			return err
+		}
 	default:
 		return diskError(err)
 	}
@@ -113,7 +134,7 @@ func (s *Spool) load(b *mailbox) error {
 	}
 	b.next, b.messages, b.sources, b.deleted = max(j.Next, 1), nil, make(map[Source]bool), j.Deleted
 	for _, name := range names {
-		if name == "journal" {
+		if name == "journal" || name == flagsFile {
 			continue
 		}
 		if seq, ok := entrySeq(name); ok && seq >= b.next {
@@ -129,6 +150,9 @@ func (s *Spool) load(b *mailbox) error {
 	for _, d := range b.deleted {
 		b.sources[d.Source] = true
 	}
+	if err := s.loadFlags(b); err != nil {
+		return err
+	}
 	s.unlinkDeleted(b)
 	b.loaded = true
 	return nil
@@ -136,8 +160,8 @@ func (s *Spool) load(b *mailbox) error {
 
 func (s *Spool) loadMessage(b *mailbox, name string) error {
 	path := filepath.Join(b.dir, name)
-	m := Message{UID: name}
-	size, err := s.readHeader(path, &m.Source)
+	var header messageHeader
+	size, err := s.readHeader(path, &header)
 	if _, ok := entrySeq(name); !ok {
 		err = fmt.Errorf("%w: a strange name", errPoisoned)
 	}
@@ -147,7 +171,7 @@ func (s *Spool) loadMessage(b *mailbox, name string) error {
 	if err != nil {
 		return diskError(err)
 	}
-	m.Size = size
+	m := Message{UID: name, Size: size, Source: header.Source, Flags: header.Flags, Date: header.Date}
 	b.messages = append(b.messages, m)
 	b.sources[m.Source] = true
 	return nil
@@ -162,14 +186,18 @@ func (s *Spool) Deliver(user string, src Source, body io.Reader) (Message, error
 	if err != nil {
 		return Message{}, err
 	}
+	return s.deliver(b, user, messageHeader{Source: src}, body)
+}
+
+func (s *Spool) deliver(b *mailbox, user string, header messageHeader, body io.Reader) (Message, error) {
 	if err := s.room(); err != nil {
 		return Message{}, err
 	}
-	tmp, size, err := s.stage(src, body)
+	tmp, size, err := s.stage(header, body)
 	if err != nil {
 		return Message{}, err
 	}
-	m, err := s.admit(b, tmp, Message{Size: size, Source: src})
+	m, err := s.admit(b, tmp, Message{Size: size, Source: header.Source, Flags: header.Flags, Date: header.Date})
 	if err != nil {
 		return Message{}, err
 	}
@@ -270,4 +298,13 @@ func (s *Spool) Gone(user, upstream string, uids ...string) error {
 		return nil
 	}
 	return s.writeJournal(b, kept)
+}
+
+func (b *mailbox) sum() (messages int, octets int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, m := range b.messages {
+		octets += m.Size
+	}
+	return len(b.messages), octets
 }

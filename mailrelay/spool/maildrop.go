@@ -52,8 +52,8 @@ func (m *Maildrop) Open(uid string) (io.ReadCloser, error) {
 	if !slices.ContainsFunc(m.messages, func(msg Message) bool { return msg.UID == uid }) {
 		return nil, ErrNoMessage
 	}
-	var src Source
-	body, _, err := m.spool.openEntry(filepath.Join(m.box.dir, uid), &src)
+	var header messageHeader
+	body, _, err := m.spool.openEntry(filepath.Join(m.box.dir, uid), &header)
 	if err != nil {
 		return nil, diskError(err)
 	}
@@ -66,17 +66,18 @@ func (m *Maildrop) Delete(uids []string) error {
 	if len(uids) == 0 {
 		return nil
 	}
-	if err := m.delete(uids); err != nil {
+	m.box.mu.Lock()
+	err := m.spool.delete(m.box, uids)
+	m.box.mu.Unlock()
+	if err != nil {
 		return err
 	}
 	m.spool.changed(m.user)
 	return nil
 }
 
-func (m *Maildrop) delete(uids []string) error {
-	b := m.box
-	b.mu.Lock()
-	defer b.mu.Unlock()
+// delete is Maildrop.Delete for a holder of b.mu.
+func (s *Spool) delete(b *mailbox, uids []string) error {
 	gone := make(map[string]bool, len(uids))
 	for _, uid := range uids {
 		gone[uid] = true
@@ -94,11 +95,11 @@ func (m *Maildrop) delete(uids []string) error {
 	if len(gone) > 0 {
 		return ErrNoMessage
 	}
-	if err := m.spool.writeJournal(b, deleted); err != nil {
+	if err := s.writeJournal(b, deleted); err != nil {
 		return fmt.Errorf("nothing was deleted: %w", err)
 	}
 	b.messages = left
-	m.spool.unlinkDeleted(b)
+	s.unlinkDeleted(b)
 	return nil
 }
 

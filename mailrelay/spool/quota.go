@@ -8,7 +8,7 @@ import (
 // ErrQuota says that a user has used up what he may keep here. Nothing was kept.
 var ErrQuota = errors.New("the quota is used up")
 
-// Quota is what one user may keep in mailbox and queue together; 0 is no limit.
+// Quota is what one user may keep in mailboxes and queue together; 0 is no limit.
 type Quota struct {
 	Octets   int64
 	Messages int
@@ -31,7 +31,12 @@ func (s *Spool) Fits(user string, octets int64, messages int) error {
 	if err != nil {
 		return err
 	}
-	have, count := st.Octets+st.WaitingOctets, st.Messages+st.Waiting
+	sent, err := s.mailboxIn(SentFolder, user)
+	if err != nil {
+		return err
+	}
+	sentMessages, sentOctets := sent.sum()
+	have, count := st.Octets+st.WaitingOctets+sentOctets, st.Messages+st.Waiting+sentMessages
 	switch {
 	case q.Octets > 0 && have+octets > q.Octets:
 		return fmt.Errorf("%w: %d of %d octets are taken", ErrQuota, have, q.Octets)

@@ -71,9 +71,10 @@ type Spool struct {
 	quota   func(user string) Quota
 
 	mu    sync.Mutex
-	boxes map[string]*mailbox // by user; loaded when first asked for
+	boxes map[string]*mailbox // by directory; loaded when first asked for
 
-	queue queue
+	queue   queue
+	watches watches
 }
 
 // Open takes the spool in dir for this process, making it if it is not there,
@@ -86,7 +87,7 @@ func Open(dir string, opts Options) (*Spool, error) {
 func open(dir string, opts Options, d disk) (_ *Spool, err error) {
 	s := &Spool{
 		dir: dir, disk: d,
-		log: opts.Log, changed: opts.Changed, reserve: opts.Reserve,
+		log: opts.Log, reserve: opts.Reserve,
 		boxes: make(map[string]*mailbox),
 	}
 	if s.log == nil {
@@ -94,8 +95,11 @@ func open(dir string, opts Options, d disk) (_ *Spool, err error) {
 	}
 	s.quota = opts.Quota
 	s.queue.resends = newResends(opts)
-	if s.changed == nil {
-		s.changed = func(string) {}
+	s.changed = func(user string) {
+		s.watches.tell(user)
+		if opts.Changed != nil {
+			opts.Changed(user)
+		}
 	}
 	if s.reserve == 0 {
 		s.reserve = defaultReserve
@@ -111,7 +115,7 @@ func open(dir string, opts Options, d disk) (_ *Spool, err error) {
 			s.lock.Close()
 		}
 	}()
-	for _, sub := range []string{"tmp", "aside", "mail", "queue"} {
+	for _, sub := range []string{"tmp", "aside", string(InboxFolder), string(SentFolder), "queue"} {
 		if err := d.mkdir(filepath.Join(dir, sub)); err != nil {
 			return nil, diskError(err)
 		}
@@ -177,12 +181,7 @@ func (s *Spool) Stat(user string) (Stat, error) {
 		return Stat{}, err
 	}
 	var st Stat
-	b.mu.Lock()
-	st.Messages = len(b.messages)
-	for _, m := range b.messages {
-		st.Octets += m.Size
-	}
-	b.mu.Unlock()
+	st.Messages, st.Octets = b.sum()
 	s.queue.stat(user, &st)
 	return st, nil
 }
