@@ -30,8 +30,9 @@ var allowed = map[string][]string{
 	"ppp/bsdcomp":         {},
 	"ppp/internal/corpus": {},
 
-	"mailrelay":           {"mailrelay/spool", "mailrelay/ntlm", "internal/status"},
+	"mailrelay":           {"mailrelay/spool", "mailrelay/mimetree", "mailrelay/ntlm", "internal/status"},
 	"mailrelay/authority": {},
+	"mailrelay/mimetree":  {},
 	"mailrelay/ntlm":      {"ppp/mschap"}, // NTLM's log-in is MS-CHAP's arithmetic
 	"mailrelay/spool":     {},
 	"mailrelay/provider":  {},
