@@ -44,7 +44,11 @@ func (s *story) event(e status.Event) {
 	case status.CallAuthenticated:
 		s.tell("ppp", "logged in as %s by %s; %s", e.User, e.Method, passwordWords(e.Method))
 	case status.CallEncrypted:
-		s.tell("ppp", "the line is encrypted: %s", e.Cipher)
+		if e.Cipher == "" {
+			s.tell("ppp", "the line is no longer encrypted")
+		} else {
+			s.tell("ppp", "the line is encrypted: %s", e.Cipher)
+		}
 	case status.CallIPUp:
 		s.tell("ppp", "IP is up; the box is at %v", e.Peer)
 	}

@@ -30,6 +30,11 @@ func pppConfig(cfg *config.Config, random io.Reader) ppp.Config {
 		Rechallenge: time.Duration(cfg.PPP.Rechallenge),
 	}
 	copy(c.NBNS[:], cfg.PPP.WINS)
+	c.IPv6 = cfg.PPP.IPv6
+	c.QualityInterval = time.Duration(cfg.PPP.QualityInterval)
+	if cfg.PPP.Callback {
+		c.Callback = ppp.CallbackNone
+	}
 	for _, z := range cfg.PPP.Compression {
 		c.Compression = append(c.Compression, pppCompression(z))
 	}

@@ -65,6 +65,14 @@ type PPP struct {
 	MinPassword    int        `toml:"password_min_length"`
 	LocalIP        netip.Addr `toml:"local_ip"`
 	Pool           Prefix     `toml:"pool"`
+	// Callback is whether callers that want to be called back are talked to, and
+	// told "no callback"; else their wish is rejected. Windows takes either.
+	Callback bool `toml:"callback"`
+	// IPv6 gives callers that want it a link-local address. The mail services
+	// are on IPv4 only.
+	IPv6 bool `toml:"ipv6"`
+	// QualityInterval is between two link quality reports (RFC 1989); 0 is none.
+	QualityInterval Duration `toml:"quality_interval"`
 	// WINS are the NetBIOS name servers told to Windows callers; most have none.
 	WINS []netip.Addr `toml:"wins"`
 	// IdleLimit ends a call on which the caller has sent the box no IP packet for
