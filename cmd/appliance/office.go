@@ -22,6 +22,9 @@ const (
 	officeRetry = 10 * time.Second
 	// refusedLog is the shortest time between two lines about connections refused.
 	refusedLog = time.Minute
+	// hostConns is how many connections one address has at once: a scanner gone
+	// wild must leave room for the others.
+	hostConns = 16
 )
 
 // office is the LAN: the callers' mail services for printers, scanners and old
@@ -76,7 +79,7 @@ func (o *office) run(ctx context.Context) {
 
 // serve opens all doors at all addresses, or none.
 func (o *office) serve(ctx context.Context) error {
-	gate := &gate{networks: o.networks, log: o.log}
+	gate := newGate(o.networks, o.log)
 	var servers []func(context.Context) error
 	var open []net.Listener
 	for _, address := range o.listen {
@@ -96,14 +99,41 @@ func (o *office) serve(ctx context.Context) error {
 	return together(ctx, servers)
 }
 
-// gate lets in whoever comes from the office's networks.
+// gate lets in whoever comes from the office's networks, up to hostConns each.
 type gate struct {
 	networks []config.Network
 	log      *slog.Logger
 
 	mu      sync.Mutex
+	inside  map[netip.Addr]int
 	said    time.Time // when the log was last told
 	refused int       // since then
+}
+
+func newGate(networks []config.Network, log *slog.Logger) *gate {
+	return &gate{networks: networks, log: log, inside: make(map[netip.Addr]int)}
+}
+
+// enter counts an address in, if it may.
+func (g *gate) enter(from netip.Addr) bool {
+	if !config.Contain(g.networks, from) {
+		return false
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.inside[from] >= hostConns {
+		return false
+	}
+	g.inside[from]++
+	return true
+}
+
+func (g *gate) leave(from netip.Addr) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.inside[from]--; g.inside[from] == 0 {
+		delete(g.inside, from)
+	}
 }
 
 // refuse counts, and tells the log now and then: whoever knocks all night must
@@ -115,7 +145,7 @@ func (g *gate) refuse(now time.Time, from net.Addr) {
 	if now.Sub(g.said) < refusedLog {
 		return
 	}
-	g.log.Warn("connections from outside of [lan] networks are refused", "from", from, "refused", g.refused)
+	g.log.Warn("connections are refused: from outside of [lan] networks, or too many from one address", "from", from, "refused", g.refused)
 	g.said, g.refused = now, 0
 }
 
@@ -133,10 +163,22 @@ func (l gatedListener) Accept() (net.Conn, error) {
 			return nil, err
 		}
 		from, err := netip.ParseAddrPort(conn.RemoteAddr().String())
-		if err == nil && config.Contain(l.gate.networks, from.Addr()) {
-			return conn, nil
+		if err == nil && l.gate.enter(from.Addr()) {
+			return &insideConn{Conn: conn, leave: func() { l.gate.leave(from.Addr()) }}, nil
 		}
 		conn.Close()
 		l.gate.refuse(time.Now(), conn.RemoteAddr())
 	}
+}
+
+// insideConn leaves the gate when it is closed, which may be more than once.
+type insideConn struct {
+	net.Conn
+	left  sync.Once
+	leave func()
+}
+
+func (c *insideConn) Close() error {
+	c.left.Do(c.leave)
+	return c.Conn.Close()
 }

@@ -307,10 +307,34 @@ func TestWhoComesFromElsewhereIsClosedAtOnceAndLoggedOnce(t *testing.T) {
 	}
 }
 
+func TestOneAddressGetsSoManyConnectionsAndThoseAgainThatItGaveBack(t *testing.T) {
+	o := startOffice(t, nil)
+	greeted := func(conn net.Conn) bool {
+		line, _ := bufio.NewReader(conn).ReadString('\n')
+		return line != ""
+	}
+	var all []net.Conn
+	for i := range hostConns {
+		port := []uint16{o.at.POP3, o.at.SMTP}[i%2]
+		all = append(all, o.dial(t, port))
+		if !greeted(all[i]) {
+			t.Fatalf("connection %d is refused", i+1)
+		}
+	}
+	if greeted(o.dial(t, o.at.POP3)) {
+		t.Error("one more is let in")
+	}
+	io.WriteString(all[0], "QUIT\r\n")
+	io.ReadAll(all[0])
+	if !greeted(o.dial(t, o.at.POP3)) {
+		t.Error("the place that was given back is not given again")
+	}
+}
+
 func TestRefusalsAreLoggedOnceAMinuteWithTheirNumber(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log strings.Builder
-		g := &gate{log: slog.New(slog.NewTextHandler(&log, nil))}
+		g := newGate(nil, slog.New(slog.NewTextHandler(&log, nil)))
 		from := &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 1}
 		for range 121 {
 			g.refuse(time.Now(), from)
