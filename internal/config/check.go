@@ -1,11 +1,12 @@
 package config
 
 import (
-	"errors"
 	"fmt"
 	"net"
+	"net/mail"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -17,7 +18,7 @@ const minPoll = time.Second
 
 // check finds what is wrong between the values, one fault a line.
 func (c *Config) check() error {
-	f := faults{}
+	f := Faults{}
 	if !filepath.IsAbs(c.StateDir) {
 		f.add("state_dir: %q is not an absolute path", c.StateDir)
 	}
@@ -43,13 +44,7 @@ func (c *Config) check() error {
 			f.add("[web] listen: %q is not host:port", c.Web.Listen)
 		}
 	}
-	return errors.Join(f...)
-}
-
-type faults []error
-
-func (f *faults) add(format string, args ...any) {
-	*f = append(*f, fmt.Errorf(format, args...))
+	return f.err()
 }
 
 // isHostName reports whether DNS can answer for name and SMTP greet with it
@@ -65,7 +60,18 @@ func isHostName(name string) bool {
 	return len(name) <= 253
 }
 
-func (c *Config) checkLines(f *faults) {
+// holes are the places in a user name at the provider that are filled in.
+var holes = regexp.MustCompile(`\{[^{}]*\}`)
+
+// isAddress reports whether a is one bare address (RFC 5322 section 3.4.1). Of
+// quoted local parts only those are taken that cannot be read as two addresses.
+func isAddress(a string) bool {
+	parsed, err := mail.ParseAddress(a)
+	return err == nil && parsed.Name == "" && parsed.Address == a &&
+		!strings.ContainsAny(a, "<>(),; ") && !strings.ContainsFunc(a, unicode.IsControl)
+}
+
+func (c *Config) checkLines(f *Faults) {
 	names, ports := map[string]bool{}, map[string]bool{}
 	for i, l := range c.Lines {
 		entry := fmt.Sprintf("[[line]] %q", l.Name)
@@ -76,7 +82,7 @@ func (c *Config) checkLines(f *faults) {
 			f.add("%s: the name is used twice", entry)
 		}
 		if p := l.Port.String(); p == "" {
-			f.add("%s has no port; set port to its device or to tcp://host:port", entry)
+			f.add("%s: no port; set port to its device or to tcp://host:port", entry)
 		} else if ports[p] {
 			f.add("%s: %s belongs to another line already", entry, p)
 		}
@@ -98,12 +104,12 @@ func (c *Config) checkLines(f *faults) {
 	}
 }
 
-func (c *Config) checkPPP(f *faults) {
+func (c *Config) checkPPP(f *Faults) {
 	if len(c.PPP.Auth) == 0 {
-		f.add("[ppp] auth is empty; nobody could log in")
+		f.add("[ppp] auth: is empty; nobody could log in")
 	}
 	if len(c.PPP.MPPE) == 0 {
-		f.add("[ppp] mppe is empty; leave it out, and set encryption to \"off\" if no encryption is wanted")
+		f.add("[ppp] mppe: is empty; leave it out, and set encryption to \"off\" if no encryption is wanted")
 	}
 	if c.PPP.Encryption == EncryptionRequire && !c.microsoftAllowed() {
 		f.add("[ppp] encryption = \"require\" needs mschapv2 or mschap in auth: only these make keys")
@@ -145,7 +151,7 @@ func (c *Config) microsoftAllowed() bool {
 	return slices.Contains(c.PPP.Auth, MSCHAPv2) || slices.Contains(c.PPP.Auth, MSCHAP)
 }
 
-func (c *Config) checkUsers(f *faults) {
+func (c *Config) checkUsers(f *Faults) {
 	names, addresses := map[string]bool{}, map[string]string{}
 	for i, u := range c.Users {
 		entry := fmt.Sprintf("[[user]] %q", u.Name)
@@ -161,15 +167,14 @@ func (c *Config) checkUsers(f *faults) {
 		} else {
 			names[key] = true
 		}
-		if u.DialPassword.Empty() {
-			f.add("%s has no dial_password", entry)
+		if u.DialPassword.Empty() && u.DialPasswordFile == "" {
+			f.add("%s: no dial_password", entry)
 		}
 		if len(u.Addresses) == 0 {
-			f.add("%s has no addresses; the first one is the sender of the user's mail", entry)
+			f.add("%s: no addresses; the first one is the sender of the user's mail", entry)
 		}
 		for _, a := range u.Addresses {
-			local, domain, ok := strings.Cut(a, "@")
-			if !ok || local == "" || domain == "" || strings.ContainsAny(a, "<> \t\r\n") {
+			if !isAddress(a) {
 				f.add("%s: %q is not a mail address", entry, a)
 			}
 			if other, taken := addresses[strings.ToLower(a)]; taken {
@@ -205,7 +210,7 @@ func (u User) dialPasswordHasNoLM() bool {
 	return len(password) > 14 || strings.ContainsFunc(password, func(r rune) bool { return r > unicode.MaxASCII })
 }
 
-func (c *Config) checkUpstreams(f *faults) {
+func (c *Config) checkUpstreams(f *Faults) {
 	names := map[string]bool{}
 	for i, up := range c.Upstreams {
 		entry := fmt.Sprintf("[[upstream]] %q", up.Name)
@@ -218,14 +223,19 @@ func (c *Config) checkUpstreams(f *faults) {
 		names[up.Name] = true
 		for _, must := range [...]struct{ key, value string }{{"fetch", up.Fetch}, {"submit", up.Submit}, {"username", up.Username}} {
 			if must.value == "" {
-				f.add("%s has no %s", entry, must.key)
+				f.add("%s: no %s", entry, must.key)
 			}
 		}
-		if up.Password.Empty() {
-			f.add("%s has no password", entry)
+		for _, hole := range holes.FindAllString(up.Username, -1) {
+			if hole != "{user}" && hole != "{address}" {
+				f.add("%s: username: %q stands for nothing; write {user} for the user's name or {address} for the first address", entry, hole)
+			}
+		}
+		if up.Password.Empty() && up.PasswordFile == "" {
+			f.add("%s: no password", entry)
 		}
 		if up.Poll < Duration(minPoll) {
-			f.add("%s: poll is shorter than %v; providers lock out whoever asks that often", entry, minPoll)
+			f.add("%s: poll: %v is shorter than %v; providers lock out whoever asks that often", entry, up.Poll, minPoll)
 		}
 		if up.CAFile != "" {
 			if _, err := os.Stat(up.CAFile); err != nil {

@@ -33,12 +33,12 @@ type Config struct {
 type Line struct {
 	Name string `toml:"name"`
 	Port Port   `toml:"port"`
-	Baud int    `toml:"baud"` // bit/s between box and modem
+	Baud int    `toml:"baud" nonzero:"300 to 4000000"` // bit/s between box and modem
 	// Init are the commands that prepare the modem, in order.
 	Init []string `toml:"init"`
 	// Rings is how many RINGs are awaited before ATA. Caller ID comes between
 	// the first and the second.
-	Rings int `toml:"rings"`
+	Rings int `toml:"rings" nonzero:"1 to 20"`
 	// CallerID is whether the modem is asked to show who calls; nil is yes.
 	CallerID *bool `toml:"caller_id"`
 }
@@ -140,7 +140,7 @@ type Upstream struct {
 	Password     Secret   `toml:"password"`
 	PasswordFile string   `toml:"password_file"`
 	CAFile       string   `toml:"ca_file"` // PEM; empty: the system's roots
-	Poll         Duration `toml:"poll"`
+	Poll         Duration `toml:"poll" nonzero:"1s or more"`
 }
 
 // UsernameFor is the log-in name of a user at the provider: "{user}" stands

@@ -46,6 +46,8 @@ type LAN struct {
 type Ports struct {
 	POP3       uint16 `toml:"pop3"`
 	POP3S      uint16 `toml:"pop3s"`
+	IMAP       uint16 `toml:"imap"`
+	IMAPS      uint16 `toml:"imaps"`
 	SMTP       uint16 `toml:"smtp"`
 	Submission uint16 `toml:"submission"`
 	SMTPS      uint16 `toml:"smtps"`
@@ -54,7 +56,7 @@ type Ports struct {
 
 // CallPorts are what a caller finds: the ones of the RFCs.
 func CallPorts() Ports {
-	return Ports{POP3: 110, POP3S: 995, SMTP: 25, Submission: 587, SMTPS: 465, HTTP: 80}
+	return Ports{POP3: 110, POP3S: 995, IMAP: 143, IMAPS: 993, SMTP: 25, Submission: 587, SMTPS: 465, HTTP: 80}
 }
 
 // LANPorts are the same but for HTTP: the status page is often there already.
@@ -86,7 +88,7 @@ func Contain(networks []Network, a netip.Addr) bool {
 	return slices.ContainsFunc(networks, func(n Network) bool { return n.Contains(a.Unmap().WithZone("")) })
 }
 
-func (l *LAN) check(f *faults) {
+func (l *LAN) check(f *Faults) {
 	if len(l.Listen) == 0 {
 		if len(l.Networks)+len(l.OldClients) > 0 {
 			f.add("[lan] has networks but no listen; set listen to the box's own addresses on the LAN")
@@ -104,7 +106,7 @@ func (l *LAN) check(f *faults) {
 		seen[a] = true
 	}
 	if len(l.Networks) == 0 {
-		f.add("[lan] networks is empty; name the networks whose connections are taken, such as 192.168.1.0/24")
+		f.add("[lan] networks: is empty; name the networks whose connections are taken, such as 192.168.1.0/24")
 	}
 	for _, n := range l.Networks {
 		if n.Bits() == 0 {
@@ -119,12 +121,12 @@ func (l *LAN) check(f *faults) {
 	l.Ports.check(f)
 }
 
-func (p Ports) check(f *faults) {
+func (p Ports) check(f *Faults) {
 	used := map[uint16]string{}
 	for _, at := range []struct {
 		key  string
 		port uint16
-	}{{"pop3", p.POP3}, {"pop3s", p.POP3S}, {"smtp", p.SMTP}, {"submission", p.Submission}, {"smtps", p.SMTPS}, {"http", p.HTTP}} {
+	}{{"pop3", p.POP3}, {"pop3s", p.POP3S}, {"imap", p.IMAP}, {"imaps", p.IMAPS}, {"smtp", p.SMTP}, {"submission", p.Submission}, {"smtps", p.SMTPS}, {"http", p.HTTP}} {
 		if at.port == 0 {
 			continue
 		}

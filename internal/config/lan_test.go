@@ -35,7 +35,7 @@ pop3 = 1110
 		t.Fatal(err)
 	}
 	l := c.LAN
-	if !c.Mail.SamePerson || !c.TLS.OldClients || c.TLS.OldCertificate != SHA1 || l.Ports != (Ports{POP3: 1110, POP3S: 995, Submission: 587, SMTPS: 465}) {
+	if !c.Mail.SamePerson || !c.TLS.OldClients || c.TLS.OldCertificate != SHA1 || l.Ports != (Ports{POP3: 1110, POP3S: 995, IMAP: 143, IMAPS: 993, Submission: 587, SMTPS: 465}) {
 		t.Errorf("got %+v, %+v, %+v", c.Mail, c.TLS, l)
 	}
 	for a, want := range map[string][2]bool{
@@ -55,7 +55,7 @@ pop3 = 1110
 
 func TestFaultsOfALANAreNamed(t *testing.T) {
 	for text, want := range map[string]string{
-		`listen = ["192.168.1.2"]`:                                                                                                           "networks is empty",
+		`listen = ["192.168.1.2"]`:                                                                                                           "networks: is empty",
 		`networks = ["192.168.1.0/24"]`:                                                                                                      "no listen",
 		"listen = [\"0.0.0.0\"]\nnetworks = [\"192.168.1.0/24\"]":                                                                            "0.0.0.0 is no address of the box",
 		"listen = [\"10.0.0.1\", \"10.0.0.1\"]\nnetworks = [\"10.0.0.0/8\"]":                                                                 "there twice",
@@ -63,7 +63,7 @@ func TestFaultsOfALANAreNamed(t *testing.T) {
 		"listen = [\"192.168.1.2\"]\nnetworks = [\"office\"]":                                                                                "is not a network",
 		"listen = [\"192.168.1.2\"]\nnetworks = [\"192.168.1.0/24\"]\nold_clients = [\"10.0.0.0/8\"]":                                        "in none of the networks",
 		"listen = [\"192.168.1.2\"]\nnetworks = [\"192.168.1.0/24\"]\n[lan.ports]\npop3 = 25":                                                "pop3 and smtp are both 25",
-		"listen = [\"192.168.1.2\"]\nnetworks = [\"192.168.1.0/24\"]\n[lan.ports]\npop3 = 0\npop3s = 0\nsmtp = 0\nsubmission = 0\nsmtps = 0": "all are 0",
+		"listen = [\"192.168.1.2\"]\nnetworks = [\"192.168.1.0/24\"]\n[lan.ports]\npop3 = 0\npop3s = 0\nimap = 0\nimaps = 0\nsmtp = 0\nsubmission = 0\nsmtps = 0": "all are 0",
 		"[tls]\nold_certificate = \"md5\"":                                                                                                   `"md5" is no certificate`,
 	} {
 		if !strings.HasPrefix(text, "[") {

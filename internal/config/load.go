@@ -1,117 +1,93 @@
 package config
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
-
-	"github.com/pelletier/go-toml/v2"
+	"unicode"
 )
 
 // Load reads, parses and checks a configuration file and the password files
-// that it names (relative names are relative to its folder). All faults of the
-// contents are reported at once.
-func Load(path string) (*Config, error) {
+// that it names (relative names are relative to its folder). The error is
+// Faults, each with the file's name: all that are found, those of further
+// checks among them.
+func Load(path string, further ...func(*Config) error) (*Config, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("the configuration cannot be read: %w", err)
 	}
-	c, err := parse(text)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+	c := defaults()
+	refused, err := decode(text, &c)
+	if errors.As(err, &errMisshapen{}) {
+		return nil, In(path, err)
 	}
+	var found Faults
+	errors.As(err, &found)
 	dir := filepath.Dir(path)
-	if err := c.readSecrets(dir); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
+	found = append(found, c.readSecrets(dir)...)
 	c.fill()
 	for i := range c.Upstreams {
 		if ca := &c.Upstreams[i].CAFile; *ca != "" {
 			*ca = absolute(dir, *ca)
 		}
 	}
-	if err := c.check(); err != nil {
-		return nil, fmt.Errorf("%s:\n%w", path, err)
+	for _, check := range append(further, (*Config).check) {
+		var more Faults
+		if err := check(&c); errors.As(err, &more) {
+			found = append(found, but(more, refused)...)
+		} else if err != nil {
+			found = append(found, err)
+		}
 	}
-	return c, nil
-}
-
-func parse(text []byte) (*Config, error) {
-	c := defaults()
-	if err := Decode(text, &c); err != nil {
-		return nil, err
+	if len(found) > 0 {
+		return nil, In(path, found)
 	}
 	return &c, nil
 }
 
-// Decode reads TOML into a struct. The error names the lines of keys that the
-// struct does not have, or of the value that does not fit, and never the
-// value: it may be a password.
-func Decode(text []byte, into any) error {
-	d := toml.NewDecoder(bytes.NewReader(text))
-	d.DisallowUnknownFields()
-	err := d.Decode(into)
-	var unknown *toml.StrictMissingError
-	if errors.As(err, &unknown) {
-		var all []error
-		for _, e := range unknown.Errors {
-			line, _ := e.Position()
-			all = append(all, fmt.Errorf("line %d: %s is not a key that Postern knows", line, strings.Join(e.Key(), ".")))
-		}
-		return errors.Join(all...)
-	}
-	var wrong *toml.DecodeError
-	if errors.As(err, &wrong) {
-		line, _ := wrong.Position()
-		// The key, not the text of the line: that may be a password.
-		where := strings.Join(wrong.Key(), ".")
-		if where != "" {
-			where += ": "
-		}
-		return fmt.Errorf("line %d: %s%s", line, where, strings.TrimPrefix(wrong.Error(), "toml: "))
-	}
-	return err
+// but leaves out the faults that speak of a key whose value has been refused:
+// they may come from there ("has no port").
+func but(faults Faults, refused []string) Faults {
+	return slices.DeleteFunc(faults, func(fault error) bool {
+		words := strings.FieldsFunc(fault.Error(), func(r rune) bool { return r != '_' && !unicode.IsLetter(r) })
+		return slices.ContainsFunc(refused, func(key string) bool { return slices.Contains(words, key) })
+	})
 }
 
 // readSecrets fills the passwords that are kept in files of their own.
-func (c *Config) readSecrets(dir string) error {
-	read := func(entry, key, file string, into *Secret) error {
+func (c *Config) readSecrets(dir string) (found Faults) {
+	read := func(entry, key, file string, into *Secret) {
 		if file == "" {
-			return nil
+			return
 		}
 		if !into.Empty() {
-			return fmt.Errorf("%s: both %s and %s_file are set; keep one", entry, key, key)
+			found.add("%s: both %s and %s_file are set; keep one", entry, key, key)
+			return
 		}
 		text, err := os.ReadFile(absolute(dir, file))
 		if err != nil {
-			return fmt.Errorf("%s: %s_file: %w", entry, key, err)
+			found.add("%s: %s_file: %w", entry, key, err)
+			return
 		}
 		*into = NewSecret(strings.TrimRight(string(text), "\r\n"))
 		if into.Empty() {
-			return fmt.Errorf("%s: %s_file: %s is empty", entry, key, file)
+			found.add("%s: %s_file: %s is empty", entry, key, file)
 		}
-		return nil
 	}
 	for i := range c.Users {
 		u := &c.Users[i]
 		entry := fmt.Sprintf("[[user]] %q", u.Name)
-		if err := errors.Join(
-			read(entry, "dial_password", u.DialPasswordFile, &u.DialPassword),
-			read(entry, "mail_password", u.MailPasswordFile, &u.MailPassword),
-		); err != nil {
-			return err
-		}
+		read(entry, "dial_password", u.DialPasswordFile, &u.DialPassword)
+		read(entry, "mail_password", u.MailPasswordFile, &u.MailPassword)
 	}
 	for i := range c.Upstreams {
 		up := &c.Upstreams[i]
-		if err := read(fmt.Sprintf("[[upstream]] %q", up.Name), "password", up.PasswordFile, &up.Password); err != nil {
-			return err
-		}
+		read(fmt.Sprintf("[[upstream]] %q", up.Name), "password", up.PasswordFile, &up.Password)
 	}
-	return nil
+	return found
 }
 
 func absolute(dir, path string) string {

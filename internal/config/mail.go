@@ -32,8 +32,11 @@ func defaultMail() Mail {
 	}
 }
 
-func (c *Config) checkMail(f *faults) {
+func (c *Config) checkMail(f *Faults) {
 	m := c.Mail
+	if m.MaxMessage < 1 {
+		f.add("[mail] max_message: 0 takes no mail at all; leave the key out for 32MiB")
+	}
 	if m.DoubtDelay < Duration(time.Minute) {
 		f.add("[mail] doubt_delay is shorter than 1m: within it a lost answer, or a copy of the message, must be able to arrive")
 	}

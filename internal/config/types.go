@@ -48,12 +48,27 @@ type Duration time.Duration
 
 // UnmarshalText parses a time span that is not negative.
 func (d *Duration) UnmarshalText(b []byte) error {
+	if n, err := strconv.ParseUint(string(b), 10, 63); err == nil && n > 0 {
+		return fmt.Errorf("%d has no unit; write %dms, %ds or %dm", n, n, n, n)
+	}
 	v, err := time.ParseDuration(string(b))
 	if err != nil || v < 0 {
 		return fmt.Errorf("%q is not a time span; write it as 90s, 5m or 1h30m", b)
 	}
 	*d = Duration(v)
 	return nil
+}
+
+// String is the span as a person writes it: 5m, not 5m0s.
+func (d Duration) String() string {
+	text := time.Duration(d).String()
+	if short, ok := strings.CutSuffix(text, "m0s"); ok {
+		text = short + "m"
+	}
+	if short, ok := strings.CutSuffix(text, "h0m"); ok {
+		text = short + "h"
+	}
+	return text
 }
 
 // Date is a day, written as 2026-12-01 with or without quotes; the zero Date is
@@ -77,6 +92,16 @@ func (s *Size) UnmarshalText(b []byte) error {
 	}
 	*s = Size(n * unit)
 	return nil
+}
+
+// String is the size with the largest unit that leaves no rest.
+func (s Size) String() string {
+	for i, unit := range [...]string{"GiB", "MiB", "KiB"} {
+		if n := Size(1) << (30 - 10*i); s != 0 && s%n == 0 {
+			return strconv.FormatInt(int64(s/n), 10) + unit
+		}
+	}
+	return strconv.FormatInt(int64(s), 10) + " octets"
 }
 
 // Port says where a modem is: a device, or a host and port for a modem or
