@@ -55,20 +55,27 @@ const providerPassword = "of-the-provider"
 
 // boxConfig is what the tests vary in a configuration.
 type boxConfig struct {
-	port  string // of the line
-	users []boxUser
-	ca    string // PEM file; empty: the provider's own
+	port       string // of the line
+	users      []boxUser
+	ca         string // PEM file; empty: the provider's own
+	encryption string // of [ppp]; empty: prefer
+	ppp        string // further lines of [ppp]
+	clear      bool   // captures with the secrets in them
 }
 
 // box is a running appliance.
 type box struct {
-	binary string
-	file   string // configuration
-	ca     string // what the box believes in upstream
-	page   string // URL of the status page
-	log    *logbook
-	cmd    *exec.Cmd
-	exited chan struct{} // closed when the process is gone
+	boxConfig
+	binary  string
+	file    string // configuration
+	state   string // state_dir
+	trusted string // PEM file of what the box believes in upstream
+	page    string // URL of the status page
+	log     *logbook
+	cmd     *exec.Cmd
+	exited  chan struct{} // closed when the process is gone
+
+	given [][]byte // captures that the page gave
 }
 
 // newBox writes a configuration against the provider and starts an appliance
@@ -78,8 +85,12 @@ func newBox(t *testing.T, p *provider, c boxConfig) *box {
 	if c.ca == "" {
 		c.ca = p.ca.file
 	}
+	if c.encryption == "" {
+		c.encryption = "prefer"
+	}
 	dir := t.TempDir()
-	if err := os.Mkdir(filepath.Join(dir, "state"), 0o700); err != nil {
+	state := filepath.Join(dir, "state")
+	if err := os.Mkdir(state, 0o700); err != nil {
 		t.Fatal(err)
 	}
 	web := freePort(t)
@@ -98,11 +109,12 @@ init = ["ATZ", "AT&F&C1&D2S0=0"]
 
 [ppp]
 auth       = ["mschapv2", "mschap", "chap", "pap"]
-encryption = "prefer"
+encryption = %q
 mppe       = ["128", "56", "40"]
 local_ip   = "10.64.64.1"
 pool       = "10.64.64.0/24"
-`, filepath.Join(dir, "state"), web, c.port)
+%s
+`, state, web, c.port, c.encryption, c.ppp)
 	for _, u := range c.users {
 		fmt.Fprintf(&conf, "\n[[user]]\nname = %q\ndial_password = %q\naddresses = [%q]\nupstream = %q\n",
 			u.name, u.dial, u.address(), u.upstream)
@@ -122,14 +134,19 @@ pool       = "10.64.64.0/24"
 		fmt.Fprintf(&conf, "\n[[upstream]]\nname = %q\nfetch = %q\nsubmit = %q\nusername = \"{user}\"\npassword_file = %q\nca_file = %q\npoll = \"1h\"\n",
 			up.name, up.fetch, up.submit, secret, ca)
 	}
-	b := &box{binary: buildAppliance(t), file: filepath.Join(dir, "postern.toml"), ca: ca, page: fmt.Sprintf("http://127.0.0.1:%d", web), log: newLogbook()}
+	b := &box{boxConfig: c, binary: buildAppliance(t), file: filepath.Join(dir, "postern.toml"), state: state, trusted: ca,
+		page: fmt.Sprintf("http://127.0.0.1:%d", web), log: newLogbook()}
 	for file, text := range map[string]string{secret: providerPassword + "\n", b.file: conf.String()} {
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
 	t.Cleanup(func() {
-		b.kill()
+		// In order, so that the last call's capture is on the disk.
+		if code := b.terminate(t); code != 0 {
+			t.Errorf("exit status %d", code)
+		}
+		b.checkCaptures(t)
 		if t.Failed() {
 			t.Logf("the appliance's log:\n%s", b.log.text(0))
 		}
@@ -147,7 +164,7 @@ func (b *box) trust(t *testing.T, ca string) {
 	t.Helper()
 	pem, err := os.ReadFile(ca)
 	if err == nil {
-		err = os.WriteFile(b.ca, pem, 0o644)
+		err = os.WriteFile(b.trusted, pem, 0o644)
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -157,7 +174,7 @@ func (b *box) trust(t *testing.T, ca string) {
 // start starts the appliance, again after it ended.
 func (b *box) start(t *testing.T) {
 	t.Helper()
-	b.cmd = exec.Command(b.binary, "serve", "--config", b.file)
+	b.cmd = exec.Command(b.binary, "serve", "--config", b.file, fmt.Sprintf("--capture-clear=%t", b.clear))
 	b.cmd.Stderr = b.log
 	b.cmd.Stdout = b.log
 	b.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -186,7 +203,8 @@ func (b *box) terminate(t *testing.T) int {
 	select {
 	case <-b.exited:
 	case <-time.After(eventLimit):
-		t.Fatalf("SIGTERM did not end the appliance; its log:\n%s", b.log.text(0))
+		t.Errorf("SIGTERM did not end the appliance; its log:\n%s", b.log.text(0))
+		b.kill()
 	}
 	return b.cmd.ProcessState.ExitCode()
 }

@@ -41,3 +41,9 @@ func letters(from, to string) []string {
 		head("long lines") + strings.Repeat("x", 998) + "\r\n" + strings.Repeat(".y", 2500) + "\r\n" + "end\r\n",
 	}
 }
+
+// letterMarks are parts of the letters, and of what else the tests send as mail.
+var letterMarks = []string{
+	"Mon, 1 Mar 1999", "Subject: ", ".hidden", "CONNECT 33600", "From the start of a line",
+	strings.Repeat("x", 32), strings.Repeat(".y", 16), "half a message",
+}
