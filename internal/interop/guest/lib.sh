@@ -102,11 +102,19 @@ vanish() {
     killall -q nc sleep
 }
 
-# sums FILE...: name, size and SHA-256.
+# checksum FILE: name, size and SHA-256.
+checksum() {
+    echo "${1##*/} $(stat -c %s "$1") $(sha256sum <"$1" | cut -d ' ' -f 1)"
+}
+
 sums() {
-    for file in "$@"; do
-        say "sum ${file##*/} $(stat -c %s "$file") $(sha256sum <"$file" | cut -d ' ' -f 1)"
-    done
+    for file in "$@"; do say "sum $(checksum "$file")"; done
+}
+
+# reread HOST NUMBER LOGIN: reads a message in a session of its own and leaves
+# it where it is.
+reread() {
+    curl -sS --max-time 60 -K "$3" -o /tmp/again "pop3://$1/$2" && say "reread $(checksum /tmp/again)"
 }
 
 # fetch HOST COUNT LOGIN: in one POP3 session reads messages 1..COUNT and then
