@@ -4,7 +4,6 @@ package interop
 
 import (
 	"crypto/rand"
-	"encoding/base64"
 	"fmt"
 	"slices"
 	"strings"
@@ -42,7 +41,7 @@ func newOffice(t *testing.T, ca func(*provider) string, waiting, outgoing []stri
 	files["/half-session"] = guestFile{0o644, []byte("USER alice\r\nPASS dial-alice\r\nDELE 1\r\nLIST 2\r\n")}
 	files["/half-message"] = guestFile{0o644, fmt.Appendf(nil,
 		"EHLO guest\r\nAUTH PLAIN %s\r\nMAIL FROM:<alice@example.org>\r\nRCPT TO:<friend@example.net>\r\nDATA\r\nSubject: half\r\n\r\n%s",
-		base64.StdEncoding.EncodeToString([]byte("\x00alice\x00dial-alice")), strings.Repeat("half a message\r\n", 300))}
+		plain(alice), strings.Repeat("half a message\r\n", 300))}
 	files["/login"] = curlLogin(alice, "AUTH=PLAIN")
 	for i, letter := range outgoing {
 		files[fmt.Sprintf("/letters/%d", i+1)] = guestFile{0o644, []byte(letter)}
@@ -308,17 +307,21 @@ func TestPppdWhoMayNotComeInIsToldAndTheNextCallIsAnswered(t *testing.T) {
 	wrong := boxUser{name: "wrong", dial: "the-right-one", typed: "not-the-right-one", upstream: "tls"}
 	naked := boxUser{name: "naked", dial: "dial-naked", upstream: "starttls", encryption: "require"}
 	refused := []struct{ name, options, code string }{
-		{"wrong-pap", "user wrong " + refuse("chap", "mschap", "mschap-v2"), "auth-failed"},
-		{"wrong-chap", "user wrong " + refuse("pap", "mschap", "mschap-v2"), "auth-failed"},
-		{"wrong-v2", "user wrong " + refuse("pap", "chap", "mschap"), "auth-failed"},
+		{"wrong-pap", "user wrong " + onlyPAP, "auth-failed"},
+		{"wrong-chap", "user wrong " + onlyCHAP, "auth-failed"},
+		{"wrong-mschap", "user wrong " + onlyMSCHAP, "auth-failed"},
+		{"wrong-v2", "user wrong " + onlyMSCHAPv2, "auth-failed"},
+		{"no-method", "user wrong refuse-pap " + onlyCHAP + " refuse-chap", "auth-refused"},
 		{"naked-nomppe", "user naked nomppe", "encryption-required"},
 		{"naked-noccp", "user naked noccp", "encryption-required"},
-		{"naked-pap", "user naked " + refuse("chap", "mschap", "mschap-v2"), "encryption-required"},
+		{"naked-pap", "user naked " + onlyPAP, "encryption-required"},
 	}
 	cases := map[string]string{}
 	for _, c := range refused {
 		cases[c.name] = "dial $box remotename box " + c.options + " && hangup\n"
 	}
+	// Of the options, password goes before the secrets file.
+	cases["right"] = "dial $box remotename box user wrong password the-right-one " + onlyMSCHAP + " && hangup\n"
 	o := newOffice(t, nil, nil, nil, cases, wrong, naked)
 	for i, c := range refused {
 		t.Run(c.name, func(t *testing.T) {
@@ -337,5 +340,13 @@ func TestPppdWhoMayNotComeInIsToldAndTheNextCallIsAnswered(t *testing.T) {
 			}
 		})
 	}
+	t.Run("the right password in the next call", func(t *testing.T) {
+		if r := o.g.run(t, "right", nil); !r.says("up ") {
+			t.Errorf("not let in: %q", r.said)
+		}
+		if call := o.b.lastCall(t, int64(len(refused))+1); call.User != "wrong" || call.Method != "MS-CHAP" || call.Verdict.Code != "peer-hangup" {
+			t.Errorf("the page shows %+v", call)
+		}
+	})
 	t.Run("the next call", o.answers)
 }
