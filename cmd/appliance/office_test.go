@@ -66,7 +66,7 @@ func networks(t *testing.T, list ...string) (all []config.Network) {
 func newOfficeBox(t *testing.T, change func(*config.Config)) *officeTest {
 	t.Helper()
 	o := &officeTest{log: &officeLog{}}
-	for _, p := range []*uint16{&o.at.POP3, &o.at.POP3S, &o.at.SMTP, &o.at.Submission, &o.at.SMTPS, &o.at.HTTP} {
+	for _, p := range []*uint16{&o.at.POP3, &o.at.POP3S, &o.at.IMAP, &o.at.IMAPS, &o.at.SMTP, &o.at.Submission, &o.at.SMTPS, &o.at.HTTP} {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)

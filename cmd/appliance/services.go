@@ -46,8 +46,13 @@ func (a *appliance) doors(o offer) []door {
 		MaxSize: int64(a.cfg.Mail.MaxMessage), Post: a.board.Post,
 		TLS: o.tls, Guesses: o.guesses, Log: a.log,
 	}
+	imap := &mailrelay.IMAPServer{
+		Spool: a.spool, Accounts: o.accounts, Caller: o.caller, SamePerson: o.samePerson,
+		MaxSize: int64(a.cfg.Mail.MaxMessage), TLS: o.tls, Guesses: o.guesses, Log: a.log,
+	}
 	all := []door{
 		{o.ports.POP3, pop3.Serve}, {o.ports.POP3S, pop3.ServeTLS},
+		{o.ports.IMAP, imap.Serve}, {o.ports.IMAPS, imap.ServeTLS},
 		{o.ports.SMTP, smtp.Serve}, {o.ports.Submission, smtp.Serve}, {o.ports.SMTPS, smtp.ServeTLS},
 		{o.ports.HTTP, a.serveRoot},
 	}
