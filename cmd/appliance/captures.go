@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"io/fs"
@@ -89,10 +88,8 @@ func (c *captures) Text(w io.Writer, call uint64) error {
 func traceCommand(args []string, stdout, stderr io.Writer) error {
 	fl := flags("trace", stderr)
 	file := fl.String("config", "", "list the captures of the box with this configuration `FILE`")
-	if err := fl.Parse(args); errors.Is(err, flag.ErrHelp) {
+	if err := parseWords(fl, args); err != nil {
 		return err
-	} else if err != nil {
-		return errUsage
 	}
 	switch {
 	case *file != "" && fl.NArg() == 0:

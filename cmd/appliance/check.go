@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"time"
 
 	"postern/internal/config"
 )
@@ -12,26 +11,46 @@ import (
 func checkCommand(args []string, stdout, stderr io.Writer) error {
 	fs := flags("check", stderr)
 	file := fs.String("config", "/etc/postern.toml", "the configuration `FILE`")
-	if err := parseFlags(fs, args); err != nil {
+	if err := parseWords(fs, args); err != nil {
 		return err
 	}
-	cfg, err := config.Load(*file)
+	if fs.NArg() == 1 && fs.NFlag() == 0 {
+		*file = fs.Arg(0)
+	} else if fs.NArg() > 0 {
+		fmt.Fprintf(stderr, "appliance check: name one file, as in: appliance check %s\n", fs.Arg(0))
+		return errUsage
+	}
+	cfg, err := config.Load(*file, checkUpstreams)
 	if err != nil {
 		return err
 	}
-	if _, err := upstreamAccounts(cfg); err != nil {
-		return fmt.Errorf("%s: %w", *file, err)
-	}
 	fmt.Fprintf(stdout, "%s is valid. It means:\n\n", *file)
 	explain(stdout, cfg)
+	if warnings := cfg.Warnings(*file); len(warnings) > 0 {
+		fmt.Fprintln(stdout)
+		for _, w := range warnings {
+			fmt.Fprintf(stdout, "Warning: %s\n", w)
+		}
+	}
 	return nil
+}
+
+// checkUpstreams finds the faults in the addresses of providers and in the
+// authorities that vouch for them, of which package config knows nothing.
+func checkUpstreams(c *config.Config) error {
+	_, err := upstreamAccounts(c)
+	return err
 }
 
 // explain says in words what a configuration protects and what it does not.
 func explain(w io.Writer, c *config.Config) {
 	fmt.Fprintln(w, "Lines")
 	for _, l := range c.Lines {
-		fmt.Fprintf(w, "  %s: the modem at %s, answered after %s\n", l.Name, l.Port, count(l.Rings, "ring"))
+		fmt.Fprintf(w, "  %s: the modem at %s, answered after %s", l.Name, l.Port, count(l.Rings, "ring"))
+		if len(l.Init) == 0 {
+			fmt.Fprint(w, "; no init commands")
+		}
+		fmt.Fprintln(w)
 	}
 	fmt.Fprintf(w, "\nCallers\n  log in by %s%s\n", join(c.PPP.Auth), clearTextWarning(c))
 	fmt.Fprintf(w, "  data on the phone line: %s\n", encryptionWords(c.PPP.Encryption, c.PPP.MPPE))
@@ -50,11 +69,14 @@ func explain(w io.Writer, c *config.Config) {
 	if c.PPP.GuessLimit > 0 {
 		fmt.Fprintf(w, "  a number with %s within an hour is refused for an hour; who has logged in from there before is not\n", count(c.PPP.GuessLimit, "failed log-in"))
 	}
-	fmt.Fprintf(w, "  calls end after %s without traffic, and after %s in all\n", limit(c.PPP.IdleLimit), limit(c.PPP.SessionLimit))
+	fmt.Fprintf(w, "  calls %s\n", limits(c.PPP.IdleLimit, c.PPP.SessionLimit))
 	explainLAN(w, c.LAN)
 	fmt.Fprintln(w, "\nUsers")
 	for _, u := range c.Users {
 		fmt.Fprintf(w, "  %s sends as %s, by upstream %s", u.Name, strings.Join(u.Addresses, ", "), u.Upstream)
+		if up, ok := c.UpstreamOf(u); ok {
+			fmt.Fprintf(w, " (logged in there as %s)", up.UsernameFor(u))
+		}
 		if u.Encryption != nil {
 			fmt.Fprintf(w, "; data on the phone line: %s", encryptionWords(*u.Encryption, c.PPP.MPPE))
 		}
@@ -75,14 +97,14 @@ func explain(w io.Writer, c *config.Config) {
 		if up.CAFile != "" {
 			roots = up.CAFile
 		}
-		fmt.Fprintf(w, "  %s: fetched from %s every %v, submitted to %s;\n", up.Name, up.Fetch, time.Duration(up.Poll), up.Submit)
+		fmt.Fprintf(w, "  %s: fetched from %s every %v, submitted to %s;\n", up.Name, up.Fetch, up.Poll, up.Submit)
 		fmt.Fprintf(w, "    TLS 1.2 or newer, or nothing is sent; certificates verified by %s\n", roots)
 	}
 	page := "none"
 	if c.Web.Listen != "" {
-		page = "http://" + c.Web.Listen + "/ (read-only, no log-in: listen on an address that only you can reach)"
+		page = "http://" + c.Web.Listen + "/ (read-only, no log-in)"
 	}
-	fmt.Fprintf(w, "\nThe box\n  keeps its mail in %s, messages up to %d octets\n  status page: %s\n", c.StateDir, c.Mail.MaxMessage, page)
+	fmt.Fprintf(w, "\nThe box\n  keeps its mail in %s, messages up to %v\n  status page: %s\n", c.StateDir, c.Mail.MaxMessage, page)
 }
 
 func explainLAN(w io.Writer, l config.LAN) {
@@ -137,9 +159,15 @@ func count(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-func limit(d config.Duration) string {
-	if d == 0 {
-		return "any time"
+// limits says when a call is ended; 0 is never.
+func limits(idle, session config.Duration) string {
+	switch {
+	case idle == 0 && session == 0:
+		return "last until the caller hangs up: there is no limit"
+	case idle == 0:
+		return fmt.Sprintf("end after %v, however long they are silent", session)
+	case session == 0:
+		return fmt.Sprintf("end after %v without traffic; with traffic they may last as long as they like", idle)
 	}
-	return time.Duration(d).String()
+	return fmt.Sprintf("end after %v without traffic, and after %v in any case", idle, session)
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"postern/internal/config"
 	"postern/ppp"
 	"postern/ppp/mppe"
 )
@@ -48,14 +49,15 @@ func demoCommand(ctx context.Context, args []string, stdout, stderr io.Writer) e
 	auth := fs.String("auth", "mschapv2", "how the caller logs in: mschapv2, mschap, chap or pap")
 	encryption := fs.String("encryption", "", "of the phone line: 128, 56, 40 or off (default 128, or off where --auth makes no keys)")
 	rate := fs.Int("rate", 33600, "of the telephone line, in bit/s")
-	latency := fs.Duration("latency", 60*time.Millisecond, "of the telephone line, one way")
+	latency := config.Duration(60 * time.Millisecond)
+	durationVar(fs, &latency, "latency", "of the telephone line, one way")
 	asJSON := fs.Bool("json", false, "print the result as one JSON object, and nothing else")
 	stay := fs.Bool("stay", false, "keep everything running afterwards, to be dialled from an emulator")
 	verbose := fs.Bool("verbose", false, "show the box's log on standard error")
 	if err := parseFlags(fs, args); err != nil {
 		return err
 	}
-	opt := demoOptions{rate: *rate, latency: *latency, asJSON: *asJSON, stay: *stay, stack: gvisor, log: slog.New(slog.DiscardHandler)}
+	opt := demoOptions{rate: *rate, latency: time.Duration(latency), asJSON: *asJSON, stay: *stay, stack: gvisor, log: slog.New(slog.DiscardHandler)}
 	if *verbose {
 		opt.log = newLog(stderr, slog.LevelDebug)
 	}

@@ -79,7 +79,7 @@ func TestABadCommandLineIsExplained(t *testing.T) {
 		{[]string{"demo", "--encryption", "64"}, "128, 56, 40 or off"},
 		{[]string{"demo", "--auth", "pap", "--encryption", "128"}, "makes no keys"},
 		{[]string{"demo", "--rate", "12"}, "300 to 921600"},
-		{[]string{"demo", "--latency", "-1s"}, "0s to 10s"},
+		{[]string{"demo", "--latency", "-1s"}, "is not a time span"},
 		{[]string{"serve", "now"}, "no further words"},
 		{[]string{"demo", "--no-such-flag"}, "no-such-flag"},
 	} {

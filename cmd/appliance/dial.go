@@ -103,7 +103,7 @@ func parseDial(args []string, stderr io.Writer) (*dialPlan, error) {
 			return nil, err
 		}
 		if err := config.Decode(text, plan); err != nil {
-			return nil, fmt.Errorf("%s: %w", file, err)
+			return nil, config.In(file, err)
 		}
 	}
 	if err := parseFlags(plan.flags(&file, stderr), args); err != nil {

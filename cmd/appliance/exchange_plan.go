@@ -60,7 +60,7 @@ func parseExchange(args []string, stderr io.Writer) (*exchangePlan, error) {
 			return nil, err
 		}
 		if err := config.Decode(text, plan); err != nil {
-			return nil, fmt.Errorf("%s: %w", file, err)
+			return nil, config.In(file, err)
 		}
 	}
 	if err := parseFlags(plan.flags(&file, stderr), args); err != nil {
@@ -139,7 +139,7 @@ var _ encoding.TextMarshaler = (*durationFlag)(nil)
 func (d *durationFlag) UnmarshalText(b []byte) error { return (*config.Duration)(d).UnmarshalText(b) }
 
 func (d *durationFlag) MarshalText() ([]byte, error) {
-	return []byte(time.Duration(*d).String()), nil
+	return []byte(config.Duration(*d).String()), nil
 }
 
 // check finds every fault of the plan.

@@ -11,6 +11,8 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"syscall"
+
+	"postern/internal/config"
 )
 
 func main() {
@@ -25,7 +27,7 @@ func main() {
 const usage = `Postern answers telephone lines and relays mail.
 
   appliance serve --config FILE    answer the lines until told to stop (SIGTERM)
-  appliance check --config FILE    check a configuration and say what it means
+  appliance check FILE             check a configuration and say what it means
   appliance demo [--help]          a whole call in one process, without hardware
   appliance selftest --config FILE have the configured box called, a report a step
   appliance dial [--help]          call a number and do what a caller's PC does, a report a step
@@ -33,6 +35,9 @@ const usage = `Postern answers telephone lines and relays mail.
   appliance trace FILE.pcapng      print a captured call, a line a packet; --config FILE lists them
   appliance version
 `
+
+// commands are the words to choose from for one that is misspelt.
+var commands = []string{"serve", "check", "demo", "selftest", "dial", "exchange", "trace", "version", "help"}
 
 // errUsage is a command line that was not understood; it has been explained.
 var errUsage = errors.New("the command line was not understood")
@@ -46,6 +51,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return 0
 	case errors.Is(err, errUsage):
 		return 2
+	}
+	// Faults of a file begin with its name, each on its line.
+	if faults := (config.Faults)(nil); errors.As(err, &faults) {
+		fmt.Fprintln(stderr, faults)
+		return 1
 	}
 	fmt.Fprintf(stderr, "appliance: %v\n", err)
 	return 1
@@ -78,29 +88,13 @@ func dispatch(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 		fmt.Fprint(stdout, usage)
 		return nil
 	default:
-		fmt.Fprintf(stderr, "There is no command %q.\n\n%s", name, usage)
+		if near := config.Nearest(name, commands); near != "" {
+			fmt.Fprintf(stderr, "appliance: there is no command %q; did you mean appliance %s?\n", name, near)
+		} else {
+			fmt.Fprintf(stderr, "There is no command %q.\n\n%s", name, usage)
+		}
 		return errUsage
 	}
-}
-
-// flags returns a flag set that reports mistakes as errUsage.
-func flags(name string, stderr io.Writer) *flag.FlagSet {
-	fs := flag.NewFlagSet("appliance "+name, flag.ContinueOnError)
-	fs.SetOutput(stderr)
-	return fs
-}
-
-func parseFlags(fs *flag.FlagSet, args []string) error {
-	if err := fs.Parse(args); errors.Is(err, flag.ErrHelp) {
-		return err
-	} else if err != nil {
-		return errUsage // the flag set has said what is wrong
-	}
-	if fs.NArg() > 0 {
-		fmt.Fprintf(fs.Output(), "%s takes no further words: %q\n", fs.Name(), fs.Args())
-		return errUsage
-	}
-	return nil
 }
 
 func newLog(w io.Writer, level slog.Level) *slog.Logger {

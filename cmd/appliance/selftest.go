@@ -31,7 +31,8 @@ func selftestCommand(ctx context.Context, args []string, stdout, stderr io.Write
 	fs.StringVar(&p.to, "to", "", "… the modem of this `line`, …")
 	fs.StringVar(&p.number, "number", "", "… at this telephone `number`")
 	fs.StringVar(&p.user, "user", "", "call as this `user` (default: the users take turns)")
-	fs.DurationVar(&p.timeout, "timeout", 5*time.Minute, "the longest `TIME` for one call")
+	p.timeout = 5 * time.Minute
+	durationVar(fs, (*config.Duration)(&p.timeout), "timeout", "the longest `TIME` for one call")
 	fs.BoolVar(&p.json, "json", false, "print the result as one JSON object, and nothing else")
 	verbose := fs.Bool("verbose", false, "show the box's log on standard error")
 	if err := parseFlags(fs, args); err != nil {
@@ -64,7 +65,7 @@ func selftestCommand(ctx context.Context, args []string, stdout, stderr io.Write
 
 // run brings the box up, has it called, and takes it down again.
 func (p selftestPlan) run(ctx context.Context, report *steps) []clientResult {
-	cfg, err := config.Load(p.file)
+	cfg, err := config.Load(p.file, checkUpstreams)
 	var b *testBox
 	if err == nil {
 		b, err = p.box(cfg)

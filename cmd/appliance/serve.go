@@ -27,7 +27,7 @@ func serveCommand(ctx context.Context, args []string, stderr io.Writer) error {
 	if err := parseFlags(fs, args); err != nil {
 		return err
 	}
-	cfg, err := config.Load(*file)
+	cfg, err := config.Load(*file, checkUpstreams)
 	if err != nil {
 		return err
 	}

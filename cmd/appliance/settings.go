@@ -92,19 +92,20 @@ func pppStrength(m config.MPPE) mppe.Strength {
 // upstreamAccounts are the users' accounts at their providers.
 func upstreamAccounts(cfg *config.Config) ([]mailrelay.UpstreamAccount, error) {
 	var accounts []mailrelay.UpstreamAccount
+	var faults config.Faults
 	for _, up := range cfg.Upstreams {
 		fetch, err := mailrelay.ParseEndpoint(up.Fetch)
-		if err != nil {
-			return nil, fmt.Errorf("[[upstream]] %q: fetch: %w", up.Name, err)
+		if err != nil && up.Fetch != "" { // of a missing one package config tells
+			faults = append(faults, fmt.Errorf("[[upstream]] %q: fetch: %w", up.Name, err))
 		}
 		submit, err := mailrelay.ParseEndpoint(up.Submit)
-		if err != nil {
-			return nil, fmt.Errorf("[[upstream]] %q: submit: %w", up.Name, err)
+		if err != nil && up.Submit != "" { // of a missing one package config tells
+			faults = append(faults, fmt.Errorf("[[upstream]] %q: submit: %w", up.Name, err))
 		}
 		var roots *x509.CertPool // nil: the system's
 		if up.CAFile != "" {
 			if roots, err = mailrelay.ReadRoots(up.CAFile); err != nil {
-				return nil, fmt.Errorf("[[upstream]] %q: ca_file: %w", up.Name, err)
+				faults = append(faults, fmt.Errorf("[[upstream]] %q: ca_file: %w", up.Name, err))
 			}
 		}
 		for _, u := range cfg.Users {
@@ -119,6 +120,9 @@ func upstreamAccounts(cfg *config.Config) ([]mailrelay.UpstreamAccount, error) {
 				Poll:    time.Duration(up.Poll),
 			})
 		}
+	}
+	if len(faults) > 0 {
+		return nil, faults
 	}
 	return accounts, nil
 }

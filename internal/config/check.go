@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net"
 	"net/mail"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -236,11 +235,6 @@ func (c *Config) checkUpstreams(f *Faults) {
 		}
 		if up.Poll < Duration(minPoll) {
 			f.add("%s: poll: %v is shorter than %v; providers lock out whoever asks that often", entry, up.Poll, minPoll)
-		}
-		if up.CAFile != "" {
-			if _, err := os.Stat(up.CAFile); err != nil {
-				f.add("%s: ca_file: %v", entry, err)
-			}
 		}
 	}
 }

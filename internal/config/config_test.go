@@ -139,7 +139,6 @@ func TestEveryMistakeIsNamedWithItsPlace(t *testing.T) {
 		{"address", `"alice@example.org"`, `"alice"`, []string{`"alice"`, "mail address"}},
 		{"keys without Microsoft", `["mschapv2", "mschap", "chap", "pap"]`, `["chap"]`, []string{`"alice"`, "mschapv2"}},
 		{"state_dir", `"/var/lib/postern"`, `"postern"`, []string{"state_dir", "absolute"}},
-		{"ca_file", `poll      = "5m"`, `ca_file = "/nowhere.pem"`, []string{`"isp"`, "/nowhere.pem"}},
 		{"guess_limit", `local_ip   =`, "guess_limit = 1000\nlocal_ip   =", []string{"guess_limit", "1000"}},
 		{"date", `upstream      =`, "dial_password_expires = \"1.12.2026\"\nupstream      =", []string{"dial_password_expires"}},
 		{"no such day", `upstream      =`, "dial_password_expires = 2026-02-30\nupstream      =", []string{"line 22"}},

@@ -55,16 +55,16 @@ pop3 = 1110
 
 func TestFaultsOfALANAreNamed(t *testing.T) {
 	for text, want := range map[string]string{
-		`listen = ["192.168.1.2"]`:                                                                                                           "networks: is empty",
-		`networks = ["192.168.1.0/24"]`:                                                                                                      "no listen",
-		"listen = [\"0.0.0.0\"]\nnetworks = [\"192.168.1.0/24\"]":                                                                            "0.0.0.0 is no address of the box",
-		"listen = [\"10.0.0.1\", \"10.0.0.1\"]\nnetworks = [\"10.0.0.0/8\"]":                                                                 "there twice",
-		"listen = [\"192.168.1.2\"]\nnetworks = [\"0.0.0.0/0\"]":                                                                             "the whole Internet",
-		"listen = [\"192.168.1.2\"]\nnetworks = [\"office\"]":                                                                                "is not a network",
-		"listen = [\"192.168.1.2\"]\nnetworks = [\"192.168.1.0/24\"]\nold_clients = [\"10.0.0.0/8\"]":                                        "in none of the networks",
-		"listen = [\"192.168.1.2\"]\nnetworks = [\"192.168.1.0/24\"]\n[lan.ports]\npop3 = 25":                                                "pop3 and smtp are both 25",
+		`listen = ["192.168.1.2"]`:                                                                    "networks: is empty",
+		`networks = ["192.168.1.0/24"]`:                                                               "no listen",
+		"listen = [\"0.0.0.0\"]\nnetworks = [\"192.168.1.0/24\"]":                                     "0.0.0.0 is no address of the box",
+		"listen = [\"10.0.0.1\", \"10.0.0.1\"]\nnetworks = [\"10.0.0.0/8\"]":                          "there twice",
+		"listen = [\"192.168.1.2\"]\nnetworks = [\"0.0.0.0/0\"]":                                      "the whole Internet",
+		"listen = [\"192.168.1.2\"]\nnetworks = [\"office\"]":                                         "is not a network",
+		"listen = [\"192.168.1.2\"]\nnetworks = [\"192.168.1.0/24\"]\nold_clients = [\"10.0.0.0/8\"]": "in none of the networks",
+		"listen = [\"192.168.1.2\"]\nnetworks = [\"192.168.1.0/24\"]\n[lan.ports]\npop3 = 25":         "pop3 and smtp are both 25",
 		"listen = [\"192.168.1.2\"]\nnetworks = [\"192.168.1.0/24\"]\n[lan.ports]\npop3 = 0\npop3s = 0\nimap = 0\nimaps = 0\nsmtp = 0\nsubmission = 0\nsmtps = 0": "all are 0",
-		"[tls]\nold_certificate = \"md5\"":                                                                                                   `"md5" is no certificate`,
+		"[tls]\nold_certificate = \"md5\"": `"md5" is no certificate`,
 	} {
 		if !strings.HasPrefix(text, "[") {
 			text = "[lan]\n" + text
