@@ -7,6 +7,9 @@
 //	                     |                              /           \
 //	caller --SMTP--> SMTPServer --------------Accept---'             '--Queue--> submit --SMTP+TLS--> provider
 //
+// IMAPServer stands beside POP3Server, on spool.Folder and Watch; package mimetree
+// finds the parts of the messages that it gives out.
+//
 // The two halves meet only in the spool (package spool), so a caller on a slow
 // line never waits for a provider, and a provider that is down never shows to a
 // caller. The servers know a net.Listener and nothing of modems or PPP. They offer
