@@ -6,6 +6,7 @@
 GO          ?= go
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME    ?= 5s
+STRANGERS   := ./internal/interop/... ./dialup/capture/...
 DEMO        ?=
 
 .PHONY: build demo test check unit fuzz interop bench clean
@@ -21,9 +22,9 @@ test: check unit fuzz interop
 check:
 	@test -z "$$(gofmt -l .)" || { echo 'not gofmt-ed:'; gofmt -l .; exit 1; }
 	$(GO) vet ./...
-	$(GO) vet -tags interop ./internal/interop/... ./dialup/capture/...
+	$(GO) vet -tags interop $(STRANGERS)
 	$(GO) run $(STATICCHECK) ./...
-	$(GO) run $(STATICCHECK) -tags interop ./internal/interop/... ./dialup/capture/...
+	$(GO) run $(STATICCHECK) -tags interop $(STRANGERS)
 
 unit:
 	$(GO) test -race ./...
@@ -38,7 +39,7 @@ interop:
 	if [ $$had = 3 ] && [ "$$CI" != true ]; then \
 		echo 'LEFT OUT: the interop tests (pppd in QEMU, Dovecot, Exim). Run make test as root once.'; exit 0; \
 	elif [ $$had != 0 ]; then exit $$had; fi; \
-	$(GO) test -tags interop -count=1 -v -parallel 3 -timeout 20m ./internal/interop/... ./dialup/capture/...
+	$(GO) test -tags interop -count=1 -v -parallel 3 -timeout 20m $(STRANGERS)
 
 bench:
 	$(GO) test -run '^$$' -bench . -benchmem ./ppp/... ./mailrelay/... ./dialup/exchange
