@@ -57,7 +57,7 @@ func explain(w io.Writer, c *config.Config) {
 	if len(c.PPP.Compression) > 0 {
 		fmt.Fprintf(w, "  packets are compressed when the caller can: %s\n", join(c.PPP.Compression))
 	}
-	fmt.Fprintf(w, "  get an address of %s and reach POP3 (110, 995), SMTP (25, 587, 465), the root certificate (80) and DNS at %s, nothing else\n", c.PPP.Pool, c.PPP.LocalIP)
+	fmt.Fprintf(w, "  get an address of %s and reach POP3 (110, 995), IMAP (143, 993), SMTP (25, 587, 465), the root certificate (80) and DNS at %s, nothing else\n", c.PPP.Pool, c.PPP.LocalIP)
 	fmt.Fprintf(w, "  mail programs use TLS if they like, %s\n", tlsWords(c.TLS.OldClients))
 	if c.Mail.SamePerson {
 		fmt.Fprintln(w, "  are logged in to their own mailbox by PPP: any mail password will do there")
