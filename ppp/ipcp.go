@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"postern/ppp/vj"
 )
@@ -31,8 +32,9 @@ type ipcpLayer struct {
 	askedPeer  bool       // we have asked it for its address
 	insistence netip.Addr // the address that the peer would rather have
 
-	slots   int  // for TCP headers that the peer will have compressed; zero: not
-	noSlots bool // their numbers may be left out
+	vj      option // our request for VJ after the peer's Nak; zero: vjOption
+	slots   int    // for TCP headers that the peer will have compressed; zero: not
+	noSlots bool   // their numbers may be left out
 	tx      *vj.Compressor
 	rx      *vj.Decompressor
 }
@@ -70,7 +72,7 @@ func (l *ipcpLayer) request() []option {
 		opts = opts[:0]
 	}
 	if !l.refused[ipcpCompression] && !l.s.cfg.NoVJ {
-		opts = append(opts, vjOption)
+		opts = append(opts, l.askVJ())
 	}
 	if l.s.cfg.Role == Caller {
 		for i, kind := range [...]byte{ipcpDNS1, ipcpDNS2} {
@@ -142,8 +144,10 @@ func (l *ipcpLayer) naked(opts []option) {
 	for _, o := range opts {
 		a := o.addr()
 		switch {
+		case isVJ(o) && o.data[2] < vj.DefaultSlots:
+			l.vj = option{o.kind, slices.Clone(o.data)} // fewer slots, or all numbered
 		case o.kind == ipcpCompression:
-			l.refused[o.kind] = true // ours is what every end can do, or it can do nothing
+			l.refused[o.kind] = true
 		case !isSet(a):
 		case o.kind == ipcpAddress && !isSet(l.s.cfg.LocalIP):
 			l.local = a
@@ -177,13 +181,24 @@ func (l *ipcpLayer) up() {
 	l.s.emit(e)
 }
 
-// startVJ makes what header compression was agreed on.
+// askVJ is the compression that we ask to be sent.
+func (l *ipcpLayer) askVJ() option {
+	if l.vj.data == nil {
+		return vjOption
+	}
+	return l.vj
+}
+
+// startVJ makes what header compression was agreed on. We send it only if we
+// take it too: Linux makes room for the headers of both directions only if it
+// may send it itself.
 func (l *ipcpLayer) startVJ() {
+	if l.refused[ipcpCompression] || l.s.cfg.NoVJ {
+		return
+	}
+	l.rx = vj.NewDecompressor(vj.DefaultSlots)
 	if l.slots > 0 {
 		l.tx = vj.NewCompressor(l.slots, l.noSlots)
-	}
-	if !l.refused[ipcpCompression] && !l.s.cfg.NoVJ {
-		l.rx = vj.NewDecompressor(vj.DefaultSlots)
 	}
 }
 

@@ -48,6 +48,8 @@ var quirks = [...]Quirk{
 		"not shown as its reason", "TestPPPDsGoodbyeIsNoReason"},
 	{"pppd", "changes the key at each flushed packet in stateful mode, unlike RFC 3078 section 8.2 and Windows",
 		"a setting, Config.RekeyOnFlush; pppd's own default is stateless mode, where it is no matter", "TestStatefulRecoversFromEveryLoss"},
+	{"pppd", "has room for VJ only if it may send it itself, and Naks other numbers of slots (ppp_generic.c)",
+		"the Nak is taken, and VJ is sent only if it is taken too", "TestANakOfVJIsTakenAndVJIsNotSentByWhoDoesNotTakeIt"},
 }
 
 // Quirks lists what is known of peers of the kind that this one seems to be. It is for people to

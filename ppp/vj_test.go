@@ -89,3 +89,35 @@ func TestHeadersAfterALostFrameAreRight(t *testing.T) {
 		}
 	}
 }
+
+// pppd with vj-max-slots 4 novjccomp Naks our 16 slots; that it then asks for VJ
+// itself does not mean that it could take it from us.
+func TestANakOfVJIsTakenAndVJIsNotSentByWhoDoesNotTakeIt(t *testing.T) {
+	p := newPair(t, answererConfig(), callerConfig())
+	p.exchange()
+	l := p.a.net
+	four := option{ipcpCompression, []byte{0x00, 0x2d, 3, 0}}
+	l.naked([]option{four})
+	if got, ok := find(l.request(), ipcpCompression); !ok || !bytes.Equal(got.data, four.data) {
+		t.Errorf("after the Nak we ask for %x", got.data)
+	}
+	l.down()
+	l.slots = 4
+	if l.startVJ(); l.tx == nil || l.rx == nil {
+		t.Error("VJ was agreed both ways and is not used")
+	}
+	l.down()
+	l.slots = 0
+	if l.startVJ(); l.tx != nil || l.rx == nil {
+		t.Error("a peer that only sends VJ is not understood")
+	}
+	l.down()
+	l.slots = 4
+	l.naked([]option{{ipcpCompression, []byte{0x00, 0x37, 1, 2}}}) // RFC 1144 is not what it wants
+	if _, ok := find(l.request(), ipcpCompression); ok {
+		t.Error("VJ is asked for again though the peer wants another compression")
+	}
+	if l.startVJ(); l.tx != nil || l.rx != nil {
+		t.Error("VJ is used though only one end agreed")
+	}
+}
