@@ -321,6 +321,9 @@ func (c *call) events(jobs context.Context, now time.Time) {
 		case ppp.EventIPUp:
 			c.cfg.post(status.CallRecognised{At: now, Call: c.cfg.id, Client: c.sess.Peer()})
 			c.ipUp(jobs, now, ev)
+			if c.cfg.sessionLimit > 0 {
+				c.sess.TimeRemaining(now, c.sessionAt().Sub(now), "")
+			}
 		case ppp.EventPacket:
 			if isFor(ev.Packet, c.local) {
 				c.lastIP = now

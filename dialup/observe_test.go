@@ -55,3 +55,27 @@ func TestWhatPassesOnTheLineIsSeenAtBothEnds(t *testing.T) {
 		}
 	})
 }
+
+// RFC 1570 section 2.2: a caller's software may warn its user in time.
+func TestACallerIsToldHowLongItsCallMayLast(t *testing.T) {
+	for _, limit := range []time.Duration{0, time.Hour} {
+		synctest.Test(t, func(t *testing.T) {
+			o := newOffice(t, exchange.Config{})
+			var box watcher
+			o.line(theBox, func(c *LineConfig) {
+				c.SessionLimit = limit
+				c.Observe = func(status.CallID, string, time.Time) Observer { return &box }
+			})
+			time.Sleep(10 * time.Second) // of the bubble: the modem is made ready
+			call := o.call()
+			o.exchanges(2)
+			call.Close()
+			o.verdict(1)
+			o.close()
+			// LCP, code 13 as RFC 1662 escapes it.
+			if told := bytes.Contains(box.sent.Bytes(), []byte{0xc0, 0x21, 0x7d, 13 ^ 0x20}); told != (limit > 0) {
+				t.Errorf("limit %v: told %v", limit, told)
+			}
+		})
+	}
+}
