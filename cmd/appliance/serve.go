@@ -13,9 +13,9 @@ import (
 	"postern/internal/config"
 )
 
-// garbagePercent makes the collector run earlier than Go's 100: a call is then
-// 160 KiB of a small board's memory instead of 200, for a heap so small that
-// collecting it costs next to nothing. GOGC overrides it.
+// garbagePercent makes the collector run earlier than Go's 100: a call then takes
+// a fifth less of a small board's memory, for a heap so small that collecting it
+// costs next to nothing. GOGC overrides it.
 const garbagePercent = 40
 
 func serveCommand(ctx context.Context, args []string, stderr io.Writer) error {
