@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -77,9 +76,7 @@ func demoCommand(ctx context.Context, args []string, stdout, stderr io.Writer) e
 		result.Error = err.Error()
 	}
 	if opt.asJSON {
-		enc := json.NewEncoder(stdout)
-		enc.SetIndent("", "  ")
-		return errors.Join(err, enc.Encode(result))
+		return errors.Join(err, printJSON(stdout, result))
 	}
 	if err == nil && !opt.stay {
 		tale.summary(result)

@@ -89,24 +89,10 @@ func printJSON(w io.Writer, v any) error {
 	return enc.Encode(v)
 }
 
-// parseDial reads the command line: the file it names first, then the flags,
-// which have the last word.
+// parseDial reads the command line and completes what it plans.
 func parseDial(args []string, stderr io.Writer) (*dialPlan, error) {
-	var file string
-	if err := parseFlags(newDialPlan().flags(&file, stderr), args); err != nil {
-		return nil, err
-	}
-	plan := newDialPlan()
-	if file != "" {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			return nil, err
-		}
-		if err := config.Decode(text, plan); err != nil {
-			return nil, config.In(file, err)
-		}
-	}
-	if err := parseFlags(plan.flags(&file, stderr), args); err != nil {
+	plan, err := readPlan(newDialPlan, args, stderr)
+	if err != nil {
 		return nil, err
 	}
 	if err := plan.complete(); err != nil {

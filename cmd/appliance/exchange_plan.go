@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
 	"strings"
 	"time"
 
@@ -45,25 +44,10 @@ func newExchangePlan() *exchangePlan {
 	return &exchangePlan{Rate: 33600, Train: config.Duration(2 * time.Second)}
 }
 
-// parseExchange reads the command line: the file it names first, then the
-// flags, which have the last word.
+// parseExchange reads the command line and checks what it plans.
 func parseExchange(args []string, stderr io.Writer) (*exchangePlan, error) {
-	var file string
-	named := newExchangePlan()
-	if err := parseFlags(named.flags(&file, stderr), args); err != nil {
-		return nil, err
-	}
-	plan := newExchangePlan()
-	if file != "" {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			return nil, err
-		}
-		if err := config.Decode(text, plan); err != nil {
-			return nil, config.In(file, err)
-		}
-	}
-	if err := parseFlags(plan.flags(&file, stderr), args); err != nil {
+	plan, err := readPlan(newExchangePlan, args, stderr)
+	if err != nil {
 		return nil, err
 	}
 	if len(plan.Modems) == 0 {

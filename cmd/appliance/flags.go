@@ -5,7 +5,10 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"os"
 	"strings"
+
+	"postern/internal/config"
 )
 
 // flags returns a flag set whose mistakes parseFlags explains.
@@ -71,4 +74,31 @@ func printFlags(fs *flag.FlagSet) {
 		}
 		fmt.Fprintln(w)
 	})
+}
+
+// planned is what a command can be told to do by a file as well as by flags.
+type planned interface {
+	// flags puts the plan on a command line, with the file's name.
+	flags(file *string, stderr io.Writer) *flag.FlagSet
+}
+
+// readPlan reads a command line: the file it names first, then the flags, which
+// have the last word. The first reading, into a plan that is thrown away, finds
+// the file.
+func readPlan[P planned](fresh func() P, args []string, stderr io.Writer) (plan P, err error) {
+	var file string
+	if err := parseFlags(fresh().flags(&file, stderr), args); err != nil {
+		return plan, err
+	}
+	plan = fresh()
+	if file != "" {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return plan, err
+		}
+		if err := config.Decode(text, plan); err != nil {
+			return plan, config.In(file, err)
+		}
+	}
+	return plan, parseFlags(plan.flags(&file, stderr), args)
 }
